@@ -1,0 +1,35 @@
+//go:build depsanchor
+
+package depsanchor
+
+import (
+	_ "cloud.google.com/go/storage"
+	_ "github.com/coder/websocket"
+	_ "github.com/google/go-containerregistry/pkg/crane"
+	_ "github.com/google/go-containerregistry/pkg/v1/google"
+	_ "github.com/google/go-containerregistry/pkg/registry"
+	_ "github.com/google/go-github/v74/github"
+	_ "github.com/pulumi/pulumi-command/sdk/go/command/local"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/container"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/artifactregistry"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
+	_ "github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp"
+	_ "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	_ "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/auto"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/stretchr/testify/require"
+	_ "google.golang.org/api/compute/v1"
+	_ "helm.sh/helm/v3/pkg/action"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/apimachinery/pkg/api/resource"
+	_ "sigs.k8s.io/yaml"
+	_ "gopkg.in/yaml.v3"
+	_ "github.com/agext/levenshtein"
+	_ "golang.org/x/term"
+	_ "github.com/blang/semver"
+)
