@@ -365,6 +365,9 @@ type Models struct {
 	// Sets are several sets, each on a disk of its own, for a rolling change and
 	// for rollback. Every set listed keeps its disk.
 	Sets map[string]ModelSet `json:"sets"`
+
+	// prefix starts the names of disks; Complete sets it.
+	prefix string
 }
 
 // Disk is a models disk (guide G-S.1).
@@ -394,7 +397,7 @@ type ModelSet struct {
 	// Files are the model files of the set.
 	Files []ModelFile `json:"files"`
 	// Disk overrides models.disk for this set.
-	Disk *Disk `json:"disk"`
+	Disk *Disk `json:"disk" inherits:"models.disk"`
 	// Retire is the earliest day (YYYY-MM-DD) on which the set's disk may be
 	// removed: the first up on or after it lifts the protection, the next deletes.
 	Retire string `json:"retire" format:"date"`
