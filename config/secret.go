@@ -42,6 +42,15 @@ func (s Secret) String() string {
 	return "[secret]"
 }
 
+// Format never shows the text, whatever the verb: without it %d would.
+func (s Secret) Format(f fmt.State, verb rune) {
+	text := s.String()
+	if verb == 'v' && f.Flag('#') {
+		text = s.GoString()
+	}
+	_, _ = f.Write([]byte(text))
+}
+
 // GoString never shows the text.
 func (s Secret) GoString() string { return fmt.Sprintf("config.Secret(%q)", s.String()) }
 

@@ -1,0 +1,80 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/engine"
+)
+
+// clusterType has a protection of its own in the cloud, besides Pulumi's.
+const clusterType = "gcp:container/cluster:Cluster"
+
+// destroyAll lifts every protection in the rehearsal's own state, destroys, and
+// looks whether the pretended world is empty but for what is kept on purpose.
+func (r *rehearsal) destroyAll(ctx context.Context) error {
+	r.result.Retained = retained(r.result.Resources)
+	if err := r.liftProtection(ctx); err != nil {
+		return fmt.Errorf("lifting protection in the rehearsal's state: %s", r.redact(err.Error()))
+	}
+	if err := r.step(ctx, StepDestroy, r.destroy); err != nil {
+		return err
+	}
+	if left := r.leftovers(); len(left) > 0 {
+		return &engine.ChangesError{Where: "destroy left behind what nothing asks to be kept", What: left}
+	}
+	return nil
+}
+
+// liftProtection does in a throw-away state what people do in two steps: it
+// clears Pulumi's protection, and the cluster's deletion protection in the state
+// and in the pretended cloud.
+func (r *rehearsal) liftProtection(ctx context.Context) error {
+	state, err := r.stack.Export(ctx)
+	if err != nil {
+		return err
+	}
+	var deployment apitype.DeploymentV3
+	if err := json.Unmarshal(state.Deployment, &deployment); err != nil {
+		return err
+	}
+	for i := range deployment.Resources {
+		resource := &deployment.Resources[i]
+		resource.Protect = false
+		if string(resource.Type) != clusterType {
+			continue
+		}
+		resource.Inputs["deletionProtection"] = false
+		resource.Outputs["deletionProtection"] = false
+		r.Cloud.Mutate(string(resource.ID), func(properties map[string]any) {
+			properties["deletionProtection"] = false
+		})
+	}
+	if state.Deployment, err = json.Marshal(deployment); err != nil {
+		return err
+	}
+	return r.stack.Import(ctx, state)
+}
+
+// leftovers are the objects of the pretended world that this program made and
+// that are not kept on purpose.
+func (r *rehearsal) leftovers() []string {
+	kept := map[string]bool{}
+	for _, resource := range r.result.Resources {
+		if resource.retain {
+			kept[resource.URN] = true
+		}
+	}
+	var left []string
+	for _, object := range r.Cloud.Objects() {
+		if object.CreatedBy != "" && !kept[object.CreatedBy] {
+			left = append(left, object.Type+" "+object.CloudName+" ("+object.ID+")")
+		}
+	}
+	sort.Strings(left)
+	return left
+}
