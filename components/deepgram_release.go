@@ -159,8 +159,8 @@ func NewDeepgramRelease(
 	d.Release = release
 	d.Namespace = b.namespace
 	d.ReleaseName = pulumi.String(args.Release.Name).ToStringOutput()
-	d.APIURL = url(args.Ingress.Enabled, args.Ingress.Host)
-	d.GrafanaURL = url(args.grafana(), args.Grafana.Host)
+	d.APIURL = httpsURL(args.Ingress.Enabled, args.Ingress.Host)
+	d.GrafanaURL = httpsURL(args.grafana(), args.Grafana.Host)
 	d.Values = values.ToMapOutput()
 	d.Images = plan.images(args)
 	d.Ready = release.Status.ApplyT(func(status map[string]any) string {
@@ -173,7 +173,7 @@ func NewDeepgramRelease(
 	})
 }
 
-func url(there bool, host string) pulumi.StringOutput {
+func httpsURL(there bool, host string) pulumi.StringOutput {
 	if !there {
 		return pulumi.String("").ToStringOutput()
 	}

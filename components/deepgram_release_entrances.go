@@ -81,7 +81,7 @@ func (b *releaseBuilder) grafanaEntrance() (entrance, error) {
 		&resources.ManagedCertificateArgs{
 			Metadata: b.metaNamed(a.GrafanaCertificateName),
 			Spec:     &resources.ManagedCertificateSpec{Domains: pulumi.ToStringArray([]string{a.Grafana.Host})},
-		}, b.child(pulumi.DependsOn(b.made))...)
+		}, b.child()...)
 	if err != nil {
 		return entrance{}, fmt.Errorf("grafana certificate: %w", err)
 	}
@@ -118,7 +118,7 @@ func (b *releaseBuilder) entrance(e entrance) error {
 	what := b.name + "-" + e.name
 	backend, err := resources.NewBackendConfig(b.ctx, what+"-backend",
 		&resources.BackendConfigArgs{Metadata: b.meta(e.name), Spec: e.backend},
-		b.child(pulumi.DependsOn(b.made))...)
+		b.child()...)
 	if err != nil {
 		return fmt.Errorf("%s: backend settings: %w", e.name, err)
 	}

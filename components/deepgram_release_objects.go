@@ -37,10 +37,12 @@ var readyWhenThere = map[string]string{"pulumi.com/waitFor": "jsonpath={.metadat
 
 // releaseBuilder makes the children of a DeepgramRelease.
 type releaseBuilder struct {
-	ctx       *pulumi.Context
-	name      string
-	args      *DeepgramReleaseArgs
-	parent    pulumi.Resource
+	ctx    *pulumi.Context
+	name   string
+	args   *DeepgramReleaseArgs
+	parent pulumi.Resource
+	// namespace is what callers get: it is known when the namespace is there. The
+	// objects here use the plain name, which a preview knows too.
 	namespace pulumi.StringOutput
 	// made is the namespace, where it is created here; it carries everything else.
 	made []pulumi.Resource
@@ -48,10 +50,12 @@ type releaseBuilder struct {
 	before []pulumi.Resource
 }
 
+// child are the options of a child: it needs the namespace.
 func (b *releaseBuilder) child(opts ...pulumi.ResourceOption) []pulumi.ResourceOption {
-	return append([]pulumi.ResourceOption{pulumi.Parent(b.parent)}, opts...)
+	return append([]pulumi.ResourceOption{pulumi.Parent(b.parent), pulumi.DependsOn(b.made)}, opts...)
 }
 
+// meta is the metadata of an object in the release's namespace.
 func (b *releaseBuilder) meta(name string, annotations ...pulumi.StringMap) *metav1.ObjectMetaArgs {
 	return b.metaNamed(pulumi.String(name), annotations...)
 }
@@ -62,7 +66,7 @@ func (b *releaseBuilder) metaNamed(name pulumi.StringInput, annotations ...pulum
 		maps.Copy(all, m)
 	}
 	m := &metav1.ObjectMetaArgs{
-		Name: name, Namespace: b.namespace, Labels: pulumi.ToStringMap(b.args.Labels),
+		Name: name, Namespace: pulumi.String(b.args.Release.Namespace), Labels: pulumi.ToStringMap(b.args.Labels),
 	}
 	if len(all) > 0 {
 		m.Annotations = all
@@ -82,7 +86,7 @@ func (b *releaseBuilder) namespaceAndSecrets(plan *releasePlan) error {
 		}, b.child(
 			pulumi.Protect(a.Production),
 			// Pods finish their streams before the namespace is gone.
-			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: seconds(plan.inputs.GracePeriodSeconds + 900)}),
+			pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: secondsText(plan.inputs.GracePeriodSeconds + 900)}),
 		)...)
 		if err != nil {
 			return fmt.Errorf("namespace: %w", err)
@@ -104,7 +108,7 @@ func (b *releaseBuilder) namespaceAndSecrets(plan *releasePlan) error {
 			return err
 		}
 	}
-	if a.APIKey != nil {
+	if a.APIKey != nil && !a.Billing.Enabled {
 		if err := b.secret(chart.APIKeySecret, "Opaque",
 			map[string]pulumi.StringInput{chart.APIKeyKey: a.APIKey}); err != nil {
 			return err
@@ -193,7 +197,7 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 	a := b.args
 	args := &resources.ReleaseArgs{
 		Name:      pulumi.String(a.Release.Name),
-		Namespace: b.namespace,
+		Namespace: pulumi.String(a.Release.Namespace),
 		Chart:     pulumi.String(chart.Name),
 		Values:    values,
 		// All or nothing, within the time that the guide gives it.
@@ -214,7 +218,7 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 		args.RepositoryOpts = &resources.RepositoryOpts{Repo: pulumi.String(repository)}
 	}
 	// Pulumi's own limit lies above helm's, so that helm is the one to roll back.
-	limit := seconds(a.Release.TimeoutSeconds + 600)
+	limit := secondsText(a.Release.TimeoutSeconds + 600)
 	release, err := resources.NewRelease(b.ctx, b.name+"-release", args, b.child(
 		pulumi.DependsOn(b.before),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit, Delete: limit}),
@@ -225,4 +229,4 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 	return release, nil
 }
 
-func seconds(n int) string { return fmt.Sprintf("%ds", n) }
+func secondsText(n int) string { return fmt.Sprintf("%ds", n) }

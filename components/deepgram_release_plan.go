@@ -41,6 +41,15 @@ const (
 func (a *DeepgramReleaseArgs) compute() (*releasePlan, error) {
 	errs := a.problems()
 	in := a.chartInputs()
+	for name, field := range map[string]*string{
+		"Release.Name": &in.Release, "Release.Namespace": &in.Namespace, "Release.Tag": &in.Tag, "Zone": &in.Zone,
+	} {
+		if *field == "" {
+			errs = append(errs, fmt.Errorf("%s: is required", name))
+			*field = "missing" // said once, by the argument's name
+		}
+	}
+	slices.SortStableFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	values, err := chart.Values(in)
 	if err != nil {
 		errs = append(errs, err)
@@ -112,10 +121,6 @@ func (a *DeepgramReleaseArgs) problems() (errs []error) {
 		need(a.GrafanaAddressName, "GrafanaAddressName", " with Grafana.Enabled")
 		need(a.GrafanaCertificateName, "GrafanaCertificateName", " with Grafana.Enabled")
 	}
-	if !chart.Supported(a.Release.ChartVersion) {
-		fail("Release.ChartVersion: %q is not supported: use one of %s",
-			a.Release.ChartVersion, strings.Join(chart.Versions(), ", "))
-	}
 	if a.Release.TimeoutSeconds < 1 {
 		fail("Release.TimeoutSeconds: %d must be 1 or more; the guide asks for 3600", a.Release.TimeoutSeconds)
 	}
@@ -152,7 +157,7 @@ func (a *DeepgramReleaseArgs) chartInputs() chart.Inputs {
 		Engine: chart.Engine{
 			Resources:   chartResources(a.Engine.Resources.Requests, a.Engine.Resources.Limits),
 			GPUs:        a.Engine.Resources.GPUs,
-			GPURequired: a.Engine.GPURequired, ActiveRequests: value(a.Engine.ActiveRequests),
+			GPURequired: a.Engine.GPURequired, ActiveRequests: orZero(a.Engine.ActiveRequests),
 		},
 		LicenseProxy: chart.LicenseProxy{
 			Enabled: a.LicenseProxy.Enabled, Replicas: a.LicenseProxy.Replicas,
@@ -165,10 +170,10 @@ func (a *DeepgramReleaseArgs) chartInputs() chart.Inputs {
 		Scaling: chart.Scaling{
 			Auto: a.Scaling.Auto, APIReplicas: a.Scaling.API.Replicas, EngineReplicas: a.Scaling.Engine.Replicas,
 			MinReplicas: a.Scaling.Engine.MinReplicas, MaxReplicas: a.Scaling.Engine.MaxReplicas,
-			StreamsPerPod:               value(a.Scaling.Engine.StreamsPerPod),
-			BatchRequestsPerPod:         value(a.Scaling.Engine.BatchRequestsPerPod),
-			TTSRequestsPerPod:           value(a.Scaling.Engine.TTSRequestsPerPod),
-			CapacityRatio:               value(a.Scaling.Engine.CapacityRatio),
+			StreamsPerPod:               orZero(a.Scaling.Engine.StreamsPerPod),
+			BatchRequestsPerPod:         orZero(a.Scaling.Engine.BatchRequestsPerPod),
+			TTSRequestsPerPod:           orZero(a.Scaling.Engine.TTSRequestsPerPod),
+			CapacityRatio:               orZero(a.Scaling.Engine.CapacityRatio),
 			ScaleUpStabilizationSeconds: a.Scaling.Engine.ScaleUpStabilizationSeconds,
 			EngineToAPIRatio:            a.Scaling.EngineToAPIRatio,
 		},
@@ -194,7 +199,7 @@ func (a *DeepgramReleaseArgs) chartInputs() chart.Inputs {
 	return in
 }
 
-func value[T any](p *T) (v T) {
+func orZero[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
 	}
@@ -284,10 +289,14 @@ func resolveValue(v any, tokens map[string]pulumi.StringOutput) pulumi.Input {
 		return list
 	case string:
 		return resolveString(v, tokens)
-	case nil:
-		return nil
+	case bool:
+		return pulumi.Bool(v)
+	case int:
+		return pulumi.Int(v)
+	case float64:
+		return pulumi.Float64(v)
 	default:
-		return pulumi.ToOutput(v)
+		return nil // chart.Values makes no other kind, and nulls are refused
 	}
 }
 

@@ -217,6 +217,23 @@ func describe(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
+// children are the names of the keys right below prefix.
+func children(keys map[string]string, prefix string) (names []string) {
+	for _, known := range slices.Sorted(maps.Keys(keys)) {
+		cut := strings.LastIndexByte(known, '.')
+		if known[:max(cut, 0)] == prefix {
+			names = append(names, known[cut+1:])
+		}
+	}
+	return names
+}
+
+// advice is what to do instead, for keys that guides and forks of the chart have.
+var advice = map[string]string{
+	"scaling.static": "use scaling.replicas",
+	"api.ingress":    "the chart has no Ingress, so the stack makes its own: use the configuration key ingress",
+}
+
 // unknown is the message about a path that the chart does not read. The nearest
 // known path is looked for among the siblings first, because most mistakes are a
 // letter; a name that exists elsewhere in the chart comes second.
@@ -236,8 +253,12 @@ func unknown(keys map[string]string, prefix, path string) string {
 		}
 	}
 	msg := path + " is not a key of the chart"
-	if bestScore >= 0.5 {
-		msg += "; did you mean " + best + "?"
+	switch {
+	case advice[path] != "":
+		return msg + "; " + advice[path]
+	case bestScore >= 0.5:
+		return msg + "; did you mean " + best + "?"
+	default:
+		return msg + "; there are " + strings.Join(children(keys, prefix), ", ")
 	}
-	return msg
 }

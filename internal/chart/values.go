@@ -29,6 +29,14 @@ const (
 // and the chart does not default to, what the environment says, and Extra on top.
 // It reports every problem that would make helm or Kubernetes refuse them.
 func Values(in Inputs) (map[string]any, error) {
+	if in.Extra != nil {
+		// Whatever way the raw values came in, they are plain maps from here on.
+		extra, err := toMap(in.Extra)
+		if err != nil {
+			return nil, err
+		}
+		in.Extra = extra
+	}
 	if err := in.check(); err != nil {
 		return nil, err
 	}
@@ -89,8 +97,12 @@ func (in *Inputs) check() error {
 	if in.Billing.Enabled && in.Billing.JournalClaim == "" {
 		fail("billing: a journal claim is needed: the chart's own claim template breaks the next upgrade")
 	}
-	for _, problem := range CheckKeys(in.Version, in.Extra) {
-		fail("values: %s", problem)
+	if !Supported(in.Version) {
+		fail("chart version: %q is not supported: use one of %s", in.Version, strings.Join(Versions(), ", "))
+	} else {
+		for _, problem := range CheckKeys(in.Version, in.Extra) {
+			fail("values: %s", problem)
+		}
 	}
 	return errors.Join(sorted(errs)...)
 }
