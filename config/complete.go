@@ -62,8 +62,18 @@ func (c *Config) Complete() {
 		}
 	}
 	if c.GCP.Project != "" {
-		setDefault(&c.Billing.Backup.Bucket, strings.ReplaceAll(c.GCP.Project, ":", "-")+"-"+prefix+"-journals")
+		setDefault(&c.Billing.Backup.Bucket, bucketName(c.GCP.Project, prefix))
 	}
+}
+
+// bucketName is <project>-<prefix>-journals; where that is too long for a bucket,
+// its end is a hash.
+func bucketName(project, prefix string) string {
+	name := strings.NewReplacer(":", "-", ".", "-").Replace(project) + "-" + prefix + "-journals"
+	if len(name) <= maxName {
+		return name
+	}
+	return strings.TrimRight(name[:maxName-9], "-_.") + "-" + shortHash([]byte(name))
 }
 
 // setDefault sets what is empty.
