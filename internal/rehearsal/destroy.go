@@ -14,17 +14,17 @@ import (
 // clusterType has a protection of its own in the cloud, besides Pulumi's.
 const clusterType = "gcp:container/cluster:Cluster"
 
-// destroyAll lifts every protection in the rehearsal's own state, destroys, and
+// Destroy lifts every protection in the rehearsal's own state, destroys, and
 // looks whether the pretended world is empty but for what is kept on purpose.
-func (r *rehearsal) destroyAll(ctx context.Context) error {
-	r.result.Retained = retained(r.result.Resources)
-	if err := r.liftProtection(ctx); err != nil {
-		return fmt.Errorf("lifting protection in the rehearsal's state: %s", r.redact(err.Error()))
+func (s *Session) Destroy(ctx context.Context) error {
+	s.result.Retained = retained(s.result.Resources)
+	if err := s.liftProtection(ctx); err != nil {
+		return fmt.Errorf("lifting protection in the rehearsal's state: %s", s.redact(err.Error()))
 	}
-	if err := r.step(ctx, StepDestroy, r.destroy); err != nil {
+	if _, err := s.step(ctx, StepDestroy, s.destroy); err != nil {
 		return err
 	}
-	if left := r.leftovers(); len(left) > 0 {
+	if left := s.leftovers(); len(left) > 0 {
 		return &engine.ChangesError{Where: "destroy left behind what nothing asks to be kept", What: left}
 	}
 	return nil
@@ -33,8 +33,8 @@ func (r *rehearsal) destroyAll(ctx context.Context) error {
 // liftProtection does in a throw-away state what people do in two steps: it
 // clears Pulumi's protection, and the cluster's deletion protection in the state
 // and in the pretended cloud.
-func (r *rehearsal) liftProtection(ctx context.Context) error {
-	state, err := r.stack.Export(ctx)
+func (s *Session) liftProtection(ctx context.Context) error {
+	state, err := s.stack.Export(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,27 +50,27 @@ func (r *rehearsal) liftProtection(ctx context.Context) error {
 		}
 		resource.Inputs["deletionProtection"] = false
 		resource.Outputs["deletionProtection"] = false
-		r.Cloud.Mutate(string(resource.ID), func(properties map[string]any) {
+		s.Cloud.Mutate(string(resource.ID), func(properties map[string]any) {
 			properties["deletionProtection"] = false
 		})
 	}
 	if state.Deployment, err = json.Marshal(deployment); err != nil {
 		return err
 	}
-	return r.stack.Import(ctx, state)
+	return s.stack.Import(ctx, state)
 }
 
 // leftovers are the objects of the pretended world that this program made and
 // that are not kept on purpose.
-func (r *rehearsal) leftovers() []string {
+func (s *Session) leftovers() []string {
 	kept := map[string]bool{}
-	for _, resource := range r.result.Resources {
+	for _, resource := range s.result.Resources {
 		if resource.retain {
 			kept[resource.URN] = true
 		}
 	}
 	var left []string
-	for _, object := range r.Cloud.Objects() {
+	for _, object := range s.Cloud.Objects() {
 		if object.CreatedBy != "" && !kept[object.CreatedBy] {
 			left = append(left, object.Type+" "+object.CloudName+" ("+object.ID+")")
 		}

@@ -91,20 +91,19 @@ const (
 // *config.Error before anything starts, *engine.PolicyError, *engine.OperationError,
 // *engine.ChangesError, or the context's error.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	result := &Result{
-		Stack: o.Stack, Note: Note, Steps: []Step{}, Resources: []Resource{}, Outputs: map[string]any{},
+	s, err := Open(ctx, o)
+	if err != nil {
+		return emptyResult(o.Stack), err
+	}
+	defer s.Close()
+	return s.result, s.run(ctx)
+}
+
+func emptyResult(stack string) *Result {
+	return &Result{
+		Stack: stack, Note: Note, Steps: []Step{}, Resources: []Resource{}, Outputs: map[string]any{},
 		Policy: Policy{Violations: []report.Violation{}},
 	}
-	cfg, err := rehearsalConfig(o.Stack, o.Tree, o.Dir)
-	if err != nil {
-		return result, err
-	}
-	r, err := begin(ctx, o, cfg, result)
-	if err != nil {
-		return result, err
-	}
-	defer r.end()
-	return result, r.run(ctx)
 }
 
 // rehearsalConfig is the environment's configuration with every secret filled,
@@ -124,55 +123,114 @@ func rehearsalConfig(stack string, tree config.Tree, dir string) (*config.Config
 	return cfg, cfg.Validate()
 }
 
-// rehearsal is one under way.
-type rehearsal struct {
+// Session is a stack in a place of its own, on which operations can be run one by
+// one. Close leaves nothing of it.
+type Session struct {
 	Options
-	cfg     *config.Config
-	result  *Result
-	folder  string
-	servers *standin.Servers
-	release func()
-	stack   auto.Stack
-	redact  func(string) string
+	cfg        *config.Config
+	result     *Result
+	folder     string
+	passphrase string
+	servers    *standin.Servers
+	release    func()
+	stack      auto.Stack
+	redact     func(string) string
 }
 
-func begin(ctx context.Context, o Options, cfg *config.Config, result *Result) (_ *rehearsal, err error) {
-	r := &rehearsal{Options: o, cfg: cfg, result: result, redact: engine.Redactor(revealed(cfg)), release: func() {}}
+// Open validates the configuration and makes the stack. Nothing is started or
+// written when the configuration is wrong; the error is then a *config.Error.
+func Open(ctx context.Context, o Options) (_ *Session, err error) {
+	cfg, err := rehearsalConfig(o.Stack, o.Tree, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		Options: o, cfg: cfg, result: emptyResult(o.Stack),
+		redact: engine.Redactor(revealed(cfg)), release: func() {},
+	}
 	defer func() {
 		if err != nil {
-			r.end()
+			s.Close()
 		}
 	}()
 	command, release, err := engine.Find(ctx, o.Pulumi)
 	if err != nil {
 		return nil, err
 	}
-	r.release = release
-	if r.folder, err = os.MkdirTemp("", "deepgram-stack-rehearsal-"); err != nil {
+	s.release = release
+	if s.folder, err = os.MkdirTemp("", "deepgram-stack-rehearsal-"); err != nil {
 		return nil, err
 	}
-	if r.Cloud == nil {
-		r.Cloud = standin.NewCloud()
+	if s.Cloud == nil {
+		s.Cloud = NewCloud(cfg)
 	}
-	if r.servers, err = r.Cloud.Serve(ctx); err != nil {
+	if s.servers, err = s.Cloud.Serve(ctx); err != nil {
 		return nil, fmt.Errorf("starting the stand-in providers: %w", err)
 	}
-	if r.stack, err = r.createStack(ctx, command); err != nil {
+	if s.stack, err = s.createStack(ctx, command); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return s, nil
 }
 
-// end leaves nothing behind.
-func (r *rehearsal) end() {
-	if r.servers != nil {
-		_ = r.servers.Close()
+// Close leaves nothing behind.
+func (s *Session) Close() {
+	if s.servers != nil {
+		_ = s.servers.Close()
 	}
-	if r.folder != "" {
-		_ = os.RemoveAll(r.folder)
+	if s.folder != "" {
+		_ = os.RemoveAll(s.folder)
 	}
-	r.release()
+	s.release()
 }
+
+// Result is what was seen so far.
+func (s *Session) Result() *Result { return s.result }
+
+// Configure changes the stack's configuration. Made-up secrets stay as they were.
+func (s *Session) Configure(ctx context.Context, tree config.Tree) error {
+	cfg, err := config.FromTree(s.Stack, tree, config.AllowMissingSecrets())
+	if err != nil {
+		return err
+	}
+	keep(cfg, s.cfg)
+	if err := fillSecrets(cfg, s.Dir); err != nil {
+		return err
+	}
+	if err := cfg.ResolveFiles(s.Dir); err != nil {
+		return err
+	}
+	cfg.Complete()
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.cfg, s.redact = cfg, engine.Redactor(revealed(cfg))
+	return s.writeConfig(ctx)
+}
+
+// Preview runs a preview.
+func (s *Session) Preview(ctx context.Context) (*report.Operation, error) {
+	return s.step(ctx, StepPreview, s.preview)
+}
+
+// Up runs an up under the given name.
+func (s *Session) Up(ctx context.Context, name string) (*report.Operation, error) {
+	operation, err := s.step(ctx, name, s.up)
+	return operation, errors.Join(err, s.readBack(ctx))
+}
+
+// Cancel clears the lock and the pending operations that an interrupted update
+// left, as `pulumi cancel` and `pulumi refresh --clear-pending-creates` do.
+func (s *Session) Cancel(ctx context.Context) error { return s.stack.Cancel(ctx) }
+
+// Export is the stack's state as the backend holds it.
+func (s *Session) Export(ctx context.Context) ([]byte, error) {
+	state, err := s.stack.Export(ctx)
+	return state.Deployment, err
+}
+
+// Folder is where the session keeps its project, home and backend.
+func (s *Session) Folder() string { return s.folder }
 
 // revealed are the values that must not be seen in any message.
 func revealed(cfg *config.Config) []string {
@@ -185,31 +243,27 @@ func revealed(cfg *config.Config) []string {
 	return values
 }
 
-func (r *rehearsal) run(ctx context.Context) error {
-	if err := r.step(ctx, StepPreview, r.preview); err != nil {
+func (s *Session) run(ctx context.Context) error {
+	if _, err := s.Preview(ctx); err != nil {
 		return err
 	}
-	if err := r.step(ctx, StepUp, r.up); err != nil {
-		return errors.Join(err, r.readBack(ctx))
-	}
-	second := r.step(ctx, StepSecondUp, r.up)
-	if err := errors.Join(second, r.readBack(ctx)); err != nil {
+	if _, err := s.Up(ctx, StepUp); err != nil {
 		return err
 	}
-	if changed := r.last().Changed(); changed > 0 {
+	second, err := s.Up(ctx, StepSecondUp)
+	if err != nil {
+		return err
+	}
+	if second.Changed() > 0 {
 		return &engine.ChangesError{
 			Where: "the second up changed something, which it must not; these are not stable",
-			What:  changedNames(r.last()),
+			What:  changedNames(second),
 		}
 	}
-	if !r.Destroy {
+	if !s.Options.Destroy {
 		return nil
 	}
-	return r.destroyAll(ctx)
-}
-
-func (r *rehearsal) last() *report.Operation {
-	return r.result.Operations[len(r.result.Operations)-1]
+	return s.Destroy(ctx)
 }
 
 func changedNames(o *report.Operation) []string {
@@ -228,82 +282,84 @@ func changedNames(o *report.Operation) []string {
 }
 
 // step runs one operation, watched and recorded.
-func (r *rehearsal) step(ctx context.Context, name string, run func(context.Context, chan<- events.EngineEvent) error) error {
-	operation := report.NewOperation(name, r.redact)
-	r.result.Operations = append(r.result.Operations, operation)
+func (s *Session) step(
+	ctx context.Context, name string, run func(context.Context, chan<- events.EngineEvent) error,
+) (*report.Operation, error) {
+	operation := report.NewOperation(name, s.redact)
+	s.result.Operations = append(s.result.Operations, operation)
 	finish := func(string) {}
-	if r.Observe != nil {
-		finish = r.Observe(operation)
+	if s.Observe != nil {
+		finish = s.Observe(operation)
 	}
 	channel, done := engine.Watch(func(event events.EngineEvent) {
 		operation.Handle(event)
-		if r.Sink != nil {
-			r.Sink(event)
+		if s.Sink != nil {
+			s.Sink(event)
 		}
 	})
 	cause := run(ctx, channel)
 	done()
-	err := engine.Explain(operation, r.redact, cause, ctx.Err())
+	err := engine.Explain(operation, s.redact, cause, ctx.Err())
 	operation.Finish(err)
 	finish(report.StepLine(operation))
-	r.result.Steps = append(r.result.Steps, Step{Name: name, Changes: operation.Changes(), Seconds: operation.Seconds()})
-	r.addViolations(operation.Violations())
-	return err
+	s.result.Steps = append(s.result.Steps, Step{Name: name, Changes: operation.Changes(), Seconds: operation.Seconds()})
+	s.addViolations(operation.Violations())
+	return operation, err
 }
 
 // addViolations keeps each finding once: preview and up find the same.
-func (r *rehearsal) addViolations(found []report.Violation) {
+func (s *Session) addViolations(found []report.Violation) {
 	known := map[report.Violation]bool{}
-	for _, v := range r.result.Policy.Violations {
+	for _, v := range s.result.Policy.Violations {
 		known[v] = true
 	}
 	for _, v := range found {
 		if !known[v] {
 			known[v] = true
-			r.result.Policy.Violations = append(r.result.Policy.Violations, v)
+			s.result.Policy.Violations = append(s.result.Policy.Violations, v)
 		}
 	}
 }
 
-func (r *rehearsal) preview(ctx context.Context, channel chan<- events.EngineEvent) error {
+func (s *Session) preview(ctx context.Context, channel chan<- events.EngineEvent) error {
 	options := []optpreview.Option{optpreview.EventStreams(channel), optpreview.SuppressOutputs()}
-	if r.PolicyPack != "" {
-		options = append(options, optpreview.PolicyPacks(r.PolicyPack))
+	if s.PolicyPack != "" {
+		options = append(options, optpreview.PolicyPacks(s.PolicyPack))
 	}
-	_, err := r.stack.Preview(ctx, options...)
+	_, err := s.stack.Preview(ctx, options...)
 	return err
 }
 
-func (r *rehearsal) up(ctx context.Context, channel chan<- events.EngineEvent) error {
+func (s *Session) up(ctx context.Context, channel chan<- events.EngineEvent) error {
 	options := []optup.Option{optup.EventStreams(channel), optup.SuppressOutputs(), optup.ShowSecrets(false)}
-	if r.PolicyPack != "" {
-		options = append(options, optup.PolicyPacks(r.PolicyPack))
+	if s.PolicyPack != "" {
+		options = append(options, optup.PolicyPacks(s.PolicyPack))
 	}
-	_, err := r.stack.Up(ctx, options...)
+	_, err := s.stack.Up(ctx, options...)
 	return err
 }
 
-func (r *rehearsal) destroy(ctx context.Context, channel chan<- events.EngineEvent) error {
-	_, err := r.stack.Destroy(ctx, optdestroy.EventStreams(channel), optdestroy.SuppressOutputs(), optdestroy.ShowSecrets(false))
+func (s *Session) destroy(ctx context.Context, channel chan<- events.EngineEvent) error {
+	_, err := s.stack.Destroy(ctx, optdestroy.EventStreams(channel), optdestroy.SuppressOutputs(), optdestroy.ShowSecrets(false))
 	return err
 }
 
 // readBack puts the state into the result. A cancelled rehearsal has none to show.
-func (r *rehearsal) readBack(ctx context.Context) error {
+func (s *Session) readBack(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	state, err := r.stack.Export(ctx)
+	state, err := s.stack.Export(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the state back: %s", r.redact(err.Error()))
+		return fmt.Errorf("reading the state back: %s", s.redact(ers.Error()))
 	}
 	resources, outputs, err := readState(state)
 	if err != nil {
 		return err
 	}
-	r.result.Resources, r.result.Outputs = resources, outputs
+	s.result.Resources, s.result.Outputs = resources, outputs
 	return nil
 }
 
-// projectFile is the path of a file in the rehearsal's own project folder.
-func (r *rehearsal) projectFile(name string) string { return filepath.Join(r.folder, "project", name) }
+// projectFile is the path of a file in the rehearsal's own project foldes.
+func (s *Session) projectFile(name string) string { return filepath.Join(s.folder, "project", name) }

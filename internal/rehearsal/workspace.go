@@ -20,25 +20,25 @@ const project = "deepgram-stack"
 
 // createStack makes the stack in a project, a home and a backend of its own, and
 // writes the configuration the way a real stack has it: secrets encrypted.
-func (r *rehearsal) createStack(ctx context.Context, command auto.PulumiCommand) (auto.Stack, error) {
+func (s *Session) createStack(ctx context.Context, command auto.PulumiCommand) (auto.Stack, error) {
 	for _, folder := range []string{"project", "home", "state"} {
-		if err := os.Mkdir(filepath.Join(r.folder, folder), 0o700); err != nil {
+		if err := os.Mkdir(filepath.Join(s.folder, folder), 0o700); err != nil {
 			return auto.Stack{}, err
 		}
 	}
 	settings := "name: " + project + "\nruntime: go\n"
-	if err := os.WriteFile(r.projectFile("Pulumi.yaml"), []byte(settings), 0o600); err != nil {
+	if err := os.WriteFile(s.projectFile("Pulumi.yaml"), []byte(settings), 0o600); err != nil {
 		return auto.Stack{}, err
 	}
-	passphrase, err := randomHex(24)
-	if err != nil {
+	var err error
+	if s.passphrase, err = randomHex(24); err != nil {
 		return auto.Stack{}, err
 	}
-	stack, err := auto.NewStackInlineSource(ctx, r.Stack, project, r.Program,
-		auto.WorkDir(filepath.Join(r.folder, "project")),
-		auto.PulumiHome(filepath.Join(r.folder, "home")),
+	stack, err := auto.NewStackInlineSource(ctx, s.Stack, project, s.Program,
+		auto.WorkDir(filepath.Join(s.folder, "project")),
+		auto.PulumiHome(filepath.Join(s.folder, "home")),
 		auto.Pulumi(command),
-		auto.EnvVars(r.environment(passphrase)),
+		auto.EnvVars(s.environment()),
 	)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -46,18 +46,18 @@ func (r *rehearsal) createStack(ctx context.Context, command auto.PulumiCommand)
 		}
 		return auto.Stack{}, fmt.Errorf("creating the rehearsal's stack: %w", err)
 	}
-	if err := r.writeConfig(ctx, passphrase); err != nil {
+	if err := s.writeConfig(ctx); err != nil {
 		return auto.Stack{}, fmt.Errorf("writing the rehearsal's configuration: %w", err)
 	}
 	return stack, nil
 }
 
-func (r *rehearsal) environment(passphrase string) map[string]string {
+func (s *Session) environment() map[string]string {
 	return map[string]string{
-		"PULUMI_BACKEND_URL":                          "file://" + filepath.ToSlash(filepath.Join(r.folder, "state")),
-		"PULUMI_CONFIG_PASSPHRASE":                    passphrase,
+		"PULUMI_BACKEND_URL":                          "file://" + filepath.ToSlash(filepath.Join(s.folder, "state")),
+		"PULUMI_CONFIG_PASSPHRASE":                    s.passphrase,
 		"PULUMI_CONFIG_PASSPHRASE_FILE":               "",
-		"PULUMI_DEBUG_PROVIDERS":                      r.servers.Attach(),
+		"PULUMI_DEBUG_PROVIDERS":                      s.servers.Attach(),
 		"PULUMI_SKIP_UPDATE_CHECK":                    "true",
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
 		"PULUMI_ACCESS_TOKEN":                         "",
@@ -70,8 +70,8 @@ func (r *rehearsal) environment(passphrase string) map[string]string {
 
 // writeConfig adds the configuration to the settings file that the CLI made, with
 // secrets encrypted under the salt it chose.
-func (r *rehearsal) writeConfig(ctx context.Context, passphrase string) error {
-	file := r.projectFile("Pulumi." + r.Stack + ".yaml")
+func (s *Session) writeConfig(ctx context.Context) error {
+	file := s.projectFile("Pulumi." + s.Stack + ".yaml")
 	settings := map[string]any{}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -81,15 +81,15 @@ func (r *rehearsal) writeConfig(ctx context.Context, passphrase string) error {
 		return err
 	}
 	salt, _ := settings["encryptionsalt"].(string)
-	crypter, err := crypterOf(passphrase, salt)
+	crypter, err := crypterOf(s.passphrase, salt)
 	if err != nil {
 		return err
 	}
-	tree, err := r.cfg.Tree(func(_ string, s config.Secret) (any, error) {
-		if s.Reference() != "" {
-			return map[string]any{"secretManager": s.Reference()}, nil
+	tree, err := s.cfg.Tree(func(_ string, secret config.Secret) (any, error) {
+		if secret.Reference() != "" {
+			return map[string]any{"secretManager": secret.Reference()}, nil
 		}
-		ciphertext, err := crypter.EncryptValue(ctx, s.Reveal())
+		ciphertext, err := crypter.EncryptValue(ctx, secret.Reveal())
 		return map[string]any{"secure": ciphertext}, err
 	})
 	if err != nil {
