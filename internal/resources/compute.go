@@ -137,6 +137,8 @@ type FirewallArgs struct {
 	Allows       []FirewallAllow         `pulumi:"allows"`
 	SourceRanges pulumi.StringArrayInput `pulumi:"sourceRanges"`
 	TargetTags   pulumi.StringArrayInput `pulumi:"targetTags"`
+	// DestinationRanges limit the rule to addresses instead of tags.
+	DestinationRanges pulumi.StringArrayInput `pulumi:"destinationRanges"`
 }
 
 // Firewall is a firewall rule.
