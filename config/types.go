@@ -2,7 +2,7 @@ package config
 
 // Config is one environment: everything that `pulumi up` needs to know. Each
 // field below GCP is one key of the project's configuration namespace
-// ("deepgram-stack:<key>"). Build one with Default, FromTree or LoadStackFile; call
+// ("deepgram-stack:<key>"). Build one with Default, FromTree or FromEngine; call
 // Complete to derive what is derived and Validate before using it.
 type Config struct {
 	// Stack is the name of the environment (the Pulumi stack). It is not a key.
@@ -138,7 +138,7 @@ type Network struct {
 
 // ProxyOnlySubnet is the subnet of the load balancer's proxies (guide G-III.1).
 // There can be one active in each region of a network: give Cidr to create it, or
-// Existing and Cidr to use the one that is there.
+// Existing to use the one that is there.
 type ProxyOnlySubnet struct {
 	// Cidr is its range, /26 or larger. Also the source of the firewall rule.
 	Cidr string `json:"cidr" default:"192.168.100.0/23" format:"cidr"`
