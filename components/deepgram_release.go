@@ -29,8 +29,10 @@ type DeepgramRelease struct {
 	// Images maps a component (api, engine, licenseProxy, billing, init) to its
 	// image reference.
 	Images pulumi.StringMapOutput `pulumi:"images"`
-	// Ready is the release's status, "deployed" once every pod is ready.
-	Ready pulumi.StringOutput `pulumi:"ready"`
+	// Status is the release's status, "deployed" once every pod is ready.
+	Status pulumi.StringOutput `pulumi:"status"`
+	// Ready is what a dependent has to wait for.
+	Ready []pulumi.Resource
 }
 
 // DeepgramReleaseArgs says what is installed and how it is reached.
@@ -57,13 +59,20 @@ type DeepgramReleaseArgs struct {
 	Values map[string]any
 	// Zone is the zone of the engines and of the models disk. Required.
 	Zone string
-	// Labels are put on every Kubernetes object.
+	// Labels are put on every Kubernetes object, the chart's included. The chart's
+	// own selectors (app, app.kubernetes.io/…) are not allowed.
 	Labels map[string]string
 	// Production protects the namespace from deletion.
 	Production bool
 
 	// CreateNamespace creates the namespace; otherwise it must be there.
 	CreateNamespace bool
+	// After is what the release waits for beyond its own objects: the models disk,
+	// the right to pull images.
+	After []pulumi.Resource
+	// IngressAfter is what both entrances wait for, and what therefore outlives
+	// them: proxy-only subnet, firewall, addresses.
+	IngressAfter []pulumi.Resource
 	// ChartPath is a folder or archive of the chart, used instead of the
 	// repository.
 	ChartPath string
@@ -163,13 +172,14 @@ func NewDeepgramRelease(
 	d.GrafanaURL = httpsURL(args.grafana(), args.Grafana.Host)
 	d.Values = values.ToMapOutput()
 	d.Images = plan.images(args)
-	d.Ready = release.Status.ApplyT(func(status map[string]any) string {
+	d.Ready = []pulumi.Resource{release}
+	d.Status = release.Status.ApplyT(func(status map[string]any) string {
 		s, _ := status["status"].(string)
 		return s
 	}).(pulumi.StringOutput)
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
 		"namespace": d.Namespace, "releaseName": d.ReleaseName, "apiUrl": d.APIURL,
-		"grafanaUrl": d.GrafanaURL, "values": d.Values, "images": d.Images, "ready": d.Ready,
+		"grafanaUrl": d.GrafanaURL, "values": d.Values, "images": d.Images, "status": d.Status,
 	})
 }
 

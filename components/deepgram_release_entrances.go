@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -49,6 +50,7 @@ func (b *releaseBuilder) entrances() error {
 func (b *releaseBuilder) apiEntrance() entrance {
 	a := b.args
 	certificates := a.CertificateNames.ToStringArrayOutput().ApplyT(func(names []string) (string, error) {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
 		if len(names) == 0 {
 			return "", fmt.Errorf("CertificateNames: is empty; the load balancer serves HTTPS only and needs one")
 		}
@@ -151,7 +153,7 @@ func (b *releaseBuilder) entrance(e entrance) error {
 			}}},
 		}}},
 	}, b.child(
-		pulumi.DependsOn(append([]pulumi.Resource{service}, e.before...)),
+		pulumi.DependsOn(append([]pulumi.Resource{service}, append(e.before, b.args.IngressAfter...)...)),
 		// Taking a load balancer down takes minutes.
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "30m"}),
 	)...)

@@ -52,7 +52,7 @@ type releaseBuilder struct {
 
 // child are the options of a child: it needs the namespace.
 func (b *releaseBuilder) child(opts ...pulumi.ResourceOption) []pulumi.ResourceOption {
-	return append([]pulumi.ResourceOption{pulumi.Parent(b.parent), pulumi.DependsOn(b.made)}, opts...)
+	return childOptions(b.parent, append(opts, pulumi.DependsOn(b.made))...)
 }
 
 // meta is the metadata of an object in the release's namespace.
@@ -66,7 +66,7 @@ func (b *releaseBuilder) metaNamed(name pulumi.StringInput, annotations ...pulum
 		maps.Copy(all, m)
 	}
 	m := &metav1.ObjectMetaArgs{
-		Name: name, Namespace: pulumi.String(b.args.Release.Namespace), Labels: pulumi.ToStringMap(b.args.Labels),
+		Name: name, Namespace: pulumi.String(b.args.Release.Namespace), Labels: stringMap(b.args.Labels),
 	}
 	if len(all) > 0 {
 		m.Annotations = all
@@ -81,7 +81,7 @@ func (b *releaseBuilder) namespaceAndSecrets(plan *releasePlan) error {
 	if a.CreateNamespace {
 		ns, err := corev1.NewNamespace(b.ctx, b.name+"-namespace", &corev1.NamespaceArgs{
 			Metadata: &metav1.ObjectMetaArgs{
-				Name: pulumi.String(a.Release.Namespace), Labels: pulumi.ToStringMap(a.Labels),
+				Name: pulumi.String(a.Release.Namespace), Labels: stringMap(a.Labels),
 			},
 		}, b.child(
 			pulumi.Protect(a.Production),
@@ -220,7 +220,7 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 	// Pulumi's own limit lies above helm's, so that helm is the one to roll back.
 	limit := secondsText(a.Release.TimeoutSeconds + 600)
 	release, err := resources.NewRelease(b.ctx, b.name+"-release", args, b.child(
-		pulumi.DependsOn(b.before),
+		pulumi.DependsOn(append(b.before, a.After...)),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: limit, Update: limit, Delete: limit}),
 	)...)
 	if err != nil {

@@ -127,10 +127,22 @@ func (a *DeepgramReleaseArgs) problems() (errs []error) {
 	if a.ChartPath == "" && a.Release.ChartRepository == "" {
 		fail("Release.ChartRepository: is required where ChartPath is not given")
 	}
+	for _, key := range slices.Sorted(maps.Keys(a.Labels)) {
+		if slices.Contains(selectorLabels, key) {
+			fail("Labels: %q is a label by which the chart finds its pods; use another key", key)
+		}
+	}
 	for _, path := range nulls("Values", a.Values) {
 		fail("%s: null cannot be passed to the chart; leave the key out to keep the chart's default", path)
 	}
 	return errs
+}
+
+// selectorLabels are the labels that the chart selects its pods by, or sets
+// itself: given twice, pods would not match their own Deployment.
+var selectorLabels = []string{
+	"app", "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by",
+	"app.kubernetes.io/version", "helm.sh/chart", "engine-type",
 }
 
 // nulls finds the paths of null values, which the SDK would drop on the way.

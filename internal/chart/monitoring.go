@@ -83,6 +83,9 @@ func (in *Inputs) grafana() map[string]any {
 			"enabled": true, "type": "sts", "storageClassName": "standard-rwo",
 			"size": fmt.Sprintf("%dGi", in.Monitoring.GrafanaStorageGb),
 		},
+		// Kubernetes gives the volume to Grafana's group by itself; the chart's init
+		// container would run as root, from one more image.
+		"initChownData": map[string]any{"enabled": false},
 		// The entrance is an object of its own, so that it can be removed before
 		// the Service behind it.
 		"ingress":  map[string]any{"enabled": false},

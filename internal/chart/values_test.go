@@ -126,6 +126,7 @@ func TestValuesOfTheGuidesProductionEnvironment(t *testing.T) {
 		"kube-prometheus-stack.grafana.persistence.type":                  "sts",
 		"kube-prometheus-stack.grafana.persistence.storageClassName":      "standard-rwo",
 		"kube-prometheus-stack.grafana.persistence.size":                  "20Gi",
+		"kube-prometheus-stack.grafana.initChownData.enabled":             false,
 		"kube-prometheus-stack.grafana.ingress.enabled":                   false,
 		"kube-prometheus-stack.grafana.admin.existingSecret":              "dg-grafana-admin",
 		"kube-prometheus-stack.prometheus.prometheusSpec.storageSpec.volumeClaimTemplate.spec.resources.requests.storage": "50Gi",
