@@ -76,7 +76,7 @@ func (b *builder) registry(cluster *components.GpuCluster) (*components.Registry
 		Repository: c.Registry.Repository, URL: c.Registry.URL, NamePrefix: c.Environment.NamePrefix,
 		Production: c.Environment.Production, Labels: b.labels(),
 	}
-	if c.Registry.URL == "" && cluster.NodesAreOurs {
+	if c.Registry.URL == "" && !c.Cluster.ExistingPools {
 		args.Readers = map[string]pulumi.StringInput{"nodes": cluster.NodeServiceAccountEmail}
 	}
 	if c.Registry.Mode == components.RegistryPullThrough {
@@ -94,7 +94,10 @@ func (b *builder) ingress(cluster *components.GpuCluster) (*components.IngressNe
 		ProxyOnlySubnet: c.Network.ProxyOnlySubnet, Labels: b.labels(),
 	}
 	if c.Ingress.Enabled {
-		args.TargetTags = []string{cluster.NodeTag}
+		args.TargetTags, args.TargetRanges = cluster.NodeTags, nil
+		if len(cluster.NodeTags) == 0 {
+			args.TargetRanges = cluster.PodRanges
+		}
 		args.API = &components.APIEntrance{
 			Host: c.Ingress.Host, Address: c.Ingress.Address, AddressName: c.Ingress.AddressName,
 			Certificate: b.certificate(c.Ingress.Certificate), DNSZone: c.Ingress.DNSZone,
@@ -209,14 +212,14 @@ func (b *builder) secret(s config.Secret) pulumi.StringInput {
 
 // labels are on every object of Google Cloud that can carry labels.
 func (b *builder) labels() map[string]string {
-	labels := map[string]string{"app": "deepgram", "environment": b.ctx.Stack()}
+	labels := map[string]string{"app": "deepgram", "environment": labelValue(b.ctx.Stack())}
 	maps.Copy(labels, b.cfg.Environment.Labels)
 	return labels
 }
 
 // kubernetesLabels are on the program's own Kubernetes objects.
 func (b *builder) kubernetesLabels() map[string]string {
-	labels := map[string]string{"app.kubernetes.io/part-of": "deepgram", "deepgram-gke/environment": b.ctx.Stack()}
+	labels := map[string]string{"app.kubernetes.io/part-of": "deepgram", "deepgram-gke/environment": labelValue(b.ctx.Stack())}
 	maps.Copy(labels, b.cfg.Environment.Labels)
 	return labels
 }
@@ -242,3 +245,16 @@ func (b *builder) export(
 	}
 }
 
+// labelValue is a stack's name as a label: Google Cloud takes lower case, digits,
+// hyphens and underscores.
+func labelValue(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, name)
+}

@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 )
@@ -43,16 +44,19 @@ func (s *Session) liftProtection(ctx context.Context) error {
 		return err
 	}
 	for i := range deployment.Resources {
-		resource := &deployment.Resources[i]
-		resource.Protect = false
-		if string(resource.Type) != clusterType {
+		saved := &deployment.Resources[i]
+		saved.Protect = false
+		if string(saved.Type) != clusterType {
 			continue
 		}
-		resource.Inputs["deletionProtection"] = false
-		resource.Outputs["deletionProtection"] = false
-		s.Cloud.Mutate(string(resource.ID), func(properties map[string]any) {
-			properties["deletionProtection"] = false
+		saved.Inputs["deletionProtection"] = false
+		saved.Outputs["deletionProtection"] = false
+		err := s.Cloud.Mutate(string(saved.ID), func(outputs resource.PropertyMap) {
+			outputs["deletionProtection"] = resource.NewProperty(false)
 		})
+		if err != nil {
+			return err
+		}
 	}
 	if state.Deployment, err = json.Marshal(deployment); err != nil {
 		return err
@@ -64,9 +68,9 @@ func (s *Session) liftProtection(ctx context.Context) error {
 // that are not kept on purpose.
 func (s *Session) leftovers() []string {
 	kept := map[string]bool{}
-	for _, resource := range s.result.Resources {
-		if resource.retain {
-			kept[resource.URN] = true
+	for _, r := range s.result.Resources {
+		if r.retain {
+			kept[r.URN] = true
 		}
 	}
 	var left []string

@@ -162,7 +162,9 @@ func Open(ctx context.Context, o Options) (_ *Session, err error) {
 		return nil, err
 	}
 	if s.Cloud == nil {
-		s.Cloud = NewCloud(cfg)
+		if s.Cloud, err = NewCloud(cfg); err != nil {
+			return nil, fmt.Errorf("preparing the pretended cloud: %w", err)
+		}
 	}
 	if s.servers, err = s.Cloud.Serve(ctx); err != nil {
 		return nil, fmt.Errorf("starting the stand-in providers: %w", err)
@@ -351,7 +353,7 @@ func (s *Session) readBack(ctx context.Context) error {
 	}
 	state, err := s.stack.Export(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the state back: %s", s.redact(ers.Error()))
+		return fmt.Errorf("reading the state back: %s", s.redact(err.Error()))
 	}
 	resources, outputs, err := readState(state)
 	if err != nil {
@@ -361,5 +363,5 @@ func (s *Session) readBack(ctx context.Context) error {
 	return nil
 }
 
-// projectFile is the path of a file in the rehearsal's own project foldes.
+// projectFile is the path of a file in the rehearsal's own project folder.
 func (s *Session) projectFile(name string) string { return filepath.Join(s.folder, "project", name) }

@@ -31,6 +31,9 @@ type Resource struct {
 
 	custom, protect, retain bool
 	id                      string
+	// shaped are the inputs with every secret's shape kept, for files that others
+	// read.
+	shaped map[string]any
 }
 
 // readState turns an exported state into resources. Its secrets are in plain
@@ -45,7 +48,7 @@ func readState(state apitype.UntypedDeployment) ([]Resource, map[string]any, err
 	for _, r := range deployment.Resources {
 		shown := Resource{
 			URN: string(r.URN), Type: string(r.Type), Name: r.URN.Name(), Parent: string(r.Parent),
-			Inputs: maskMap(r.Inputs), Outputs: maskMap(r.Outputs),
+			Inputs: maskMap(r.Inputs, conceal), Outputs: maskMap(r.Outputs, conceal), shaped: maskMap(r.Inputs, hide),
 			custom: r.Custom, protect: r.Protect, retain: r.RetainOnDelete, id: string(r.ID),
 		}
 		if r.Type == "pulumi:pulumi:Stack" {
@@ -56,17 +59,19 @@ func readState(state apitype.UntypedDeployment) ([]Resource, map[string]any, err
 	return resources, outputs, nil
 }
 
-func maskMap(m map[string]any) map[string]any {
+// conceal shows nothing of a secret but that there is one.
+func conceal(any) any { return hidden }
+
+func maskMap(m map[string]any, secret func(any) any) map[string]any {
 	masked := make(map[string]any, len(m))
 	for k, v := range m {
-		masked[k] = mask(v)
+		masked[k] = mask(v, secret)
 	}
 	return masked
 }
 
-// mask replaces every secret in a value of the state. A secret that is itself
-// structured keeps its shape, so that what is written still is valid.
-func mask(value any) any {
+// mask replaces every secret in a value of the state by what secret makes of it.
+func mask(value any, secret func(any) any) any {
 	switch v := value.(type) {
 	case map[string]any:
 		if v[signatureKey] == secretSignature {
@@ -75,16 +80,16 @@ func mask(value any) any {
 			if json.Unmarshal([]byte(plaintext), &inner) != nil {
 				return hidden
 			}
-			return hide(inner)
+			return secret(inner)
 		}
 		if _, special := v[signatureKey]; special {
 			return fmt.Sprintf("[%v]", specialName(v))
 		}
-		return maskMap(v)
+		return maskMap(v, secret)
 	case []any:
 		masked := make([]any, len(v))
 		for i := range v {
-			masked[i] = mask(v[i])
+			masked[i] = mask(v[i], secret)
 		}
 		return masked
 	}
@@ -98,12 +103,13 @@ func specialName(v map[string]any) string {
 	return "asset"
 }
 
-// hide replaces every leaf of a secret.
+// hide replaces every leaf of a secret and keeps its shape, so that what is
+// written still is valid.
 func hide(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
 		if v[signatureKey] == secretSignature {
-			return mask(v)
+			return mask(v, hide)
 		}
 		// The key of a Secret's data is public, its value is not.
 		hiddenMap := make(map[string]any, len(v))
@@ -145,7 +151,7 @@ func manifests(resources []Resource) map[string]map[string]any {
 			continue
 		}
 		object := map[string]any{}
-		for k, v := range r.Inputs {
+		for k, v := range r.shaped {
 			if !strings.HasPrefix(k, "__") {
 				object[k] = v
 			}
@@ -184,7 +190,7 @@ func chartValues(resources []Resource) map[string]any {
 	values := map[string]any{}
 	for _, r := range resources {
 		if r.Type == "kubernetes:helm.sh/v3:Release" {
-			values[r.Name] = r.Inputs["values"]
+			values[r.Name] = r.shaped["values"]
 		}
 	}
 	return values

@@ -110,8 +110,11 @@ func (p *Progress) log(o *Operation) {
 			if o.Name == "preview" {
 				state = word(r.Op, 2)
 			}
-			if r.State == Failed {
+			switch {
+			case r.State == Failed:
 				state = "failed"
+			case r.Op == "delete" && r.Retain:
+				state = "kept, as retained on purpose"
 			}
 			_, _ = fmt.Fprintf(p.w, "  %s %s: %s\n", ShortType(r.Type), r.Name, state)
 		}

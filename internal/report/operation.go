@@ -25,6 +25,8 @@ type Resource struct {
 	Type   string
 	Name   string
 	Parent string
+	// CloudName is what the cloud or the cluster calls it, where that is known.
+	CloudName string
 	// Op is the engine's name of the operation: create, update, same, replace …
 	Op    string
 	State State
@@ -147,6 +149,9 @@ func (o *Operation) begin(m apitype.StepEventMetadata) {
 	if state != nil {
 		r.Parent, r.Custom = state.Parent, state.Custom
 		r.Protect, r.Retain = state.Protect, state.RetainOnDelete
+		if name := cloudName(state.Inputs); name != "" {
+			r.CloudName = name
+		}
 	}
 	if len(m.Keys) > 0 {
 		r.Replaces = m.Keys
@@ -155,6 +160,22 @@ func (o *Operation) begin(m apitype.StepEventMetadata) {
 		r.Changes = m.Diffs
 	}
 }
+
+// cloudName finds the name that people know a resource by among its inputs.
+func cloudName(inputs map[string]any) string {
+	if metadata, ok := inputs["metadata"].(map[string]any); ok {
+		inputs = metadata
+	}
+	for _, key := range []string{"name", "accountId", "secretId", "service", "role", "repositoryId", "repository"} {
+		if name, ok := inputs[key].(string); ok && name != "" && name != unknown {
+			return name
+		}
+	}
+	return ""
+}
+
+// unknown is the engine's placeholder for a text that a preview cannot know.
+const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 // foldOp keeps the word that tells most, as one replacement comes as three steps.
 func foldOp(before, next string) string {

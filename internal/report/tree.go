@@ -1,13 +1,14 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
 )
 
 // Style decides how a text for people looks.
@@ -79,7 +80,7 @@ func ShortType(token string) string {
 		return "Helm " + kind
 	case parts[0] == "gcp":
 		module, _, _ := strings.Cut(parts[1], "/")
-		return module + " " + strings.TrimPrefix(kind, "IAM")
+		return module + " " + kind
 	}
 	return kind
 }
@@ -154,6 +155,9 @@ func Tree(w io.Writer, resources []Resource, preview bool, style Style) error {
 
 func (n *node) write(b *strings.Builder, lead, below string, preview bool, style Style) {
 	name := n.Name
+	if n.CloudName != "" {
+		name = n.CloudName
+	}
 	if n.Type == "pulumi:pulumi:Stack" {
 		name = strings.TrimPrefix(name, "deepgram-stack-")
 	}
@@ -166,6 +170,8 @@ func (n *node) write(b *strings.Builder, lead, below string, preview bool, style
 		state = word(n.Op, 2)
 	case n.State == Running:
 		state = word(n.Op, 0)
+	case n.Op == "delete" && n.Retain:
+		state = "kept"
 	}
 	if !n.Custom {
 		state = ""
@@ -407,9 +413,9 @@ func outputText(value any, indent int) string {
 	case string:
 		return v
 	case map[string]any, []any:
-		text, err := json.MarshalIndent(v, strings.Repeat(" ", indent), "  ")
+		text, err := yaml.Marshal(v)
 		if err == nil {
-			return string(text)
+			return strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n"+strings.Repeat(" ", indent))
 		}
 	}
 	return fmt.Sprint(value)
