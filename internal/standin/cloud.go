@@ -210,6 +210,17 @@ func (c *Cloud) Seed(typ string, inputs map[string]any) (string, error) {
 	return id, c.persist()
 }
 
+// PutBucketObject puts an object into a bucket, so that the bucket is not empty.
+func (c *Cloud) PutBucketObject(bucket, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.objects[objectKey{Type: typeBucket, ID: bucket}] == nil {
+		return fmt.Errorf("put object %q: no bucket %q exists", name, bucket)
+	}
+	c.put(&object{key: objectKey{Type: typeBucketObject, ID: bucket + "/" + name}, provider: "gcp"})
+	return c.persist()
+}
+
 func (c *Cloud) seedProject(project string) {
 	g := &gcp{cloud: c}
 	e := g.environment(nil)

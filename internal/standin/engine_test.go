@@ -47,6 +47,7 @@ type world struct {
 	cloud   *standin.Cloud
 	program func(*pulumi.Context) error
 	stack   auto.Stack
+	backend string // the folder that holds the state
 }
 
 func engine(t *testing.T, cloud *standin.Cloud) *world {
@@ -55,12 +56,11 @@ func engine(t *testing.T, cloud *standin.Cloud) *world {
 	servers, err := cloud.Serve(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, servers.Close()) })
-	w := &world{cloud: cloud}
-	dir := t.TempDir()
+	w := &world{cloud: cloud, backend: t.TempDir()}
 	w.stack, err = auto.UpsertStackInlineSource(t.Context(), "test", "standin", func(ctx *pulumi.Context) error { return w.program(ctx) },
 		auto.Pulumi(cmd), auto.WorkDir(t.TempDir()), auto.PulumiHome(t.TempDir()),
 		auto.EnvVars(map[string]string{
-			"PULUMI_BACKEND_URL": "file://" + dir, "PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true",
+			"PULUMI_BACKEND_URL": "file://" + w.backend, "PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true",
 			"PULUMI_DEBUG_PROVIDERS": servers.Attach(),
 		}))
 	require.NoError(t, err)
