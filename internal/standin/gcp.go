@@ -171,9 +171,7 @@ func (p *gcp) remove(r *request) error {
 	if err := p.refuseRemoval(o, r.olds); err != nil {
 		return fmt.Errorf("error deleting %s: %w", shortType(r.typ), err)
 	}
-	switch {
-	case r.typ == typeService && !boolAt(r.news, "disableOnDestroy"):
-	case r.typ == typeCluster:
+	if r.typ == typeCluster {
 		p.removeCluster(key.ID)
 	}
 	delete(p.cloud.objects, key)

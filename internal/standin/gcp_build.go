@@ -169,9 +169,6 @@ func (p *gcp) settle(e place, typ string, f *facts, out props) {
 		}
 		setDefault(out, "location", text(where))
 	}
-	if typ == typeDisk || typ == typeNetwork {
-		return
-	}
 }
 
 // labels sets the two outputs that show which labels apply.

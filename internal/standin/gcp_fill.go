@@ -232,7 +232,7 @@ func (p *gcp) fillFilestore(out props) {
 		return
 	}
 	var networks []value
-	for i, n := range list.ArrayValue() {
+	for _, n := range list.ArrayValue() {
 		m := props{}
 		if n.IsObject() {
 			m = deepCopy(n.ObjectValue())
@@ -243,7 +243,6 @@ func (p *gcp) fillFilestore(out props) {
 		if err == nil {
 			setDefault(m, "ipAddresses", resource.NewPropertyValue([]any{r.Masked().Addr().Next().Next().String()}))
 		}
-		_ = i
 		networks = append(networks, resource.NewProperty(m))
 	}
 	out["networks"] = resource.NewProperty(networks)

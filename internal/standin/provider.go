@@ -56,6 +56,7 @@ type server struct {
 
 	mu        sync.Mutex
 	cancelled chan struct{}
+	stopped   bool
 	// configs holds the configuration of each provider instance. The engine opens
 	// one connection for each instance, which is the only way to tell them apart
 	// when they are attached to the same port.
@@ -67,17 +68,38 @@ func newServer(c *Cloud, b backend) *server {
 	return &server{cloud: c, backend: b, cancelled: make(chan struct{}), configs: map[string]props{}}
 }
 
-func (s *server) cancelAll() {
+// cancelAll ends the calls that hang. Unless the server stops for good, the
+// next engine run can hang again.
+func (s *server) cancelAll(forGood bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	s.stopped = forGood
 	close(s.cancelled)
-	s.cancelled = make(chan struct{}) // the next engine run starts afresh
+	s.cancelled = make(chan struct{})
+	if forGood {
+		close(s.cancelled)
+	}
 }
 
-func (s *server) cancelSignal() <-chan struct{} {
+// hit is a fault that strikes a call.
+type hit struct {
+	*Fault
+	cancelled <-chan struct{}
+}
+
+// enter records a call. The signal of cancellation is taken first, so that a
+// cancellation that a fault itself brings about is not missed.
+func (s *server) enter(ctx context.Context, method string, r *request) *hit {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cancelled
+	cancelled := s.cancelled
+	s.mu.Unlock()
+	if f := s.cloud.enter(ctx, s.call(method, r)); f != nil {
+		return &hit{f, cancelled}
+	}
+	return nil
 }
 
 func connection(ctx context.Context) string {
@@ -124,7 +146,7 @@ func (s *server) GetMappings(context.Context, *pulumirpc.GetMappingsRequest) (*p
 
 // Cancel ends the calls that hang.
 func (s *server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
-	s.cancelAll()
+	s.cancelAll(false)
 	return &emptypb.Empty{}, nil
 }
 
@@ -206,7 +228,7 @@ func (s *server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 	if err := r.decode(req.GetOlds(), nil, req.GetNews()); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Check", r))
+	fault := s.enter(ctx, "Check", r)
 	var out complaints
 	inputs, _, err := guarded(ctx, s, fault, func() (props, error) { return s.backend.check(r, &out), nil })
 	if err != nil {
@@ -226,7 +248,7 @@ func (s *server) Diff(ctx context.Context, req *pulumirpc.DiffRequest) (*pulumir
 	if err := r.decode(req.GetOldInputs(), req.GetOlds(), req.GetNews()); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Diff", r))
+	fault := s.enter(ctx, "Diff", r)
 	out, _, err := guarded(ctx, s, fault, func() (*pulumirpc.DiffResponse, error) { return s.backend.diff(r), nil })
 	if err != nil {
 		return nil, status.Error(codes.Unknown, err.Error())
@@ -241,7 +263,7 @@ func (s *server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 	if err := r.decode(nil, nil, req.GetProperties()); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Create", r))
+	fault := s.enter(ctx, "Create", r)
 	type made struct {
 		id  string
 		out props
@@ -273,7 +295,7 @@ func (s *server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 	if err := r.decode(req.GetOldInputs(), req.GetOlds(), req.GetNews()); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Update", r))
+	fault := s.enter(ctx, "Update", r)
 	out, after, err := guarded(ctx, s, fault, func() (props, error) {
 		out, err := s.backend.update(r)
 		if err == nil && !r.preview {
@@ -300,7 +322,7 @@ func (s *server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emp
 	if err := r.decode(req.GetOldInputs(), req.GetProperties(), nil); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Delete", r))
+	fault := s.enter(ctx, "Delete", r)
 	_, after, err := guarded(ctx, s, fault, func() (struct{}, error) {
 		err := s.backend.remove(r)
 		if err == nil {
@@ -323,7 +345,7 @@ func (s *server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if err := r.decode(req.GetInputs(), req.GetProperties(), nil); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Read", r))
+	fault := s.enter(ctx, "Read", r)
 	type got struct {
 		id      string
 		in, out props
@@ -356,7 +378,7 @@ func (s *server) Invoke(ctx context.Context, req *pulumirpc.InvokeRequest) (*pul
 	if err := r.decode(nil, nil, req.GetArgs()); err != nil {
 		return nil, err
 	}
-	fault := s.cloud.enter(ctx, s.call("Invoke", r))
+	fault := s.enter(ctx, "Invoke", r)
 	out, _, err := guarded(ctx, s, fault, func() (props, error) { return s.backend.invoke(r) })
 	if err != nil {
 		return nil, status.Error(codes.Unknown, err.Error())
@@ -370,9 +392,9 @@ func (s *server) Invoke(ctx context.Context, req *pulumirpc.InvokeRequest) (*pul
 
 // guarded runs work with the cloud locked, unless a fault comes first. after
 // says that the work was done and is to be reported as failed.
-func guarded[T any](ctx context.Context, s *server, f *Fault, work func() (T, error)) (out T, after bool, err error) {
+func guarded[T any](ctx context.Context, s *server, f *hit, work func() (T, error)) (out T, after bool, err error) {
 	if f != nil {
-		if after, err = f.strike(ctx, s.cancelSignal()); err != nil {
+		if after, err = f.strike(ctx, f.cancelled); err != nil {
 			return out, false, err
 		}
 	}

@@ -72,7 +72,7 @@ func (s *Servers) Close() error {
 			s.unwatch()
 		}
 		for _, srv := range s.servers {
-			srv.cancelAll()
+			srv.cancelAll(true)
 		}
 		close(s.stop)
 		for _, h := range s.handles {
