@@ -26,7 +26,7 @@ import (
 func main() {
 	// The go command calls this program again in front of every compiler.
 	if len(os.Args) > 2 && os.Args[1] == toolexecArg {
-		os.Exit(toolexec(os.Args[2], os.Args[3:]))
+		os.Exit(toolexec(os.Stdin, os.Stdout, os.Stderr, os.Args[2], os.Args[3:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -66,6 +66,9 @@ func measure(ctx context.Context, s subject) (*result, error) {
 	}
 	defer os.RemoveAll(temp)
 	record := filepath.Join(temp, "tools.jsonl")
+	if err := os.WriteFile(record, nil, 0o600); err != nil {
+		return nil, err
+	}
 
 	env := append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOCACHE="+filepath.Join(temp, "cache"))
 	// Fetching modules is the network's work, not the build's.
@@ -143,12 +146,12 @@ func top(tools []tool, figure func(tool) float64) []tool {
 }
 
 // toolexec runs one tool and appends what it cost to the file record.
-func toolexec(record string, argv []string) int {
+func toolexec(stdin io.Reader, stdout, stderr io.Writer, record string, argv []string) int {
 	c := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it lives and dies with the go command
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
 	err := c.Run()
 	if c.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(stderr, err)
 		return 1
 	}
 	// The go command asks each tool for its version first.
@@ -156,17 +159,13 @@ func toolexec(record string, argv []string) int {
 		return c.ProcessState.ExitCode()
 	}
 	if err := appendTool(record, argv[0], c.ProcessState); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(stderr, err)
 		return 1
 	}
-	return max(c.ProcessState.ExitCode(), boolToInt(err != nil))
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
+	if code := c.ProcessState.ExitCode(); code != 0 || err == nil {
+		return code
 	}
-	return 0
+	return 1
 }
 
 func appendTool(record, name string, state *os.ProcessState) error {
@@ -189,8 +188,9 @@ func appendTool(record, name string, state *os.ProcessState) error {
 		return err
 	}
 	// Tools run at the same time: one short write to a file opened for
-	// appending is not torn.
-	f, err := os.OpenFile(record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	// appending is not torn. The file is never created here: a tool that ends
+	// after an interrupted build must not bring its folder back.
+	f, err := os.OpenFile(record, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
