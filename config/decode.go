@@ -92,12 +92,10 @@ func finish(c *Config, problems []Problem, opts []Option) (*Config, error) {
 	c.Complete()
 	// A key that could not be read keeps its default: further problems of the same
 	// key would only repeat it.
-	unreadable := make([]string, 0, len(problems))
-	for _, p := range problems {
-		unreadable = append(unreadable, p.Key)
-	}
+	unreadable := slices.Clone(problems)
 	for _, p := range c.Problems() {
-		if o.allowMissingSecrets && p.MissingSecret || slices.Contains(unreadable, p.Key) {
+		repeated := slices.ContainsFunc(unreadable, func(u Problem) bool { return p.Key == u.Key || strings.HasPrefix(p.Key, u.Key+".") })
+		if repeated || o.allowMissingSecrets && p.MissingSecret {
 			continue
 		}
 		problems = append(problems, p)
@@ -328,7 +326,8 @@ func (d *decoder) secret(path string, x any, v reflect.Value) {
 			return
 		}
 		if !secretForm.MatchString(name) {
-			d.add(Problem{Key: path + ".secretManager", Value: quote(name), Message: "is not the name of a secret's version",
+			// The name is not shown: it could be the secret itself.
+			d.add(Problem{Key: path, Message: "has a secretManager that is not the name of a secret's version",
 				Allowed: "projects/P/secrets/S/versions/V, where V is a number or latest",
 				Fix:     "list them with gcloud secrets versions list S --format='value(name)'"})
 			return

@@ -153,7 +153,7 @@ func allowedWords(field reflect.StructField) string {
 	}
 	allowed := formats[tag.Get("format")].allowed
 	if allowed != "" && tag.Get("maxlen") != "" {
-		allowed = strings.Replace(allowed, ", at most 63 characters", "", 1) + ", at most " + tag.Get("maxlen") + " characters"
+		allowed = strings.TrimSuffix(allowed, ", at most 63 characters") + ", at most " + tag.Get("maxlen") + " characters"
 	}
 	return allowed
 }

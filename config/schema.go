@@ -86,8 +86,10 @@ func JSONSchema() ([]byte, error) {
 				"type":       "object",
 				"properties": properties,
 				// Other providers' keys, and other keys of gcp, are theirs to check.
-				"patternProperties":    map[string]any{"^(?!" + Namespace + ":)[^:]+:.+$": true},
-				"additionalProperties": false,
+				"propertyNames": map[string]any{"anyOf": []any{
+					map[string]any{"enum": sortedKeys(properties)},
+					map[string]any{"pattern": ".:.", "not": map[string]any{"pattern": "^" + Namespace + ":"}},
+				}},
 			},
 			"secretsprovider": map[string]any{"type": "string"},
 			"encryptedkey":    map[string]any{"type": "string"},

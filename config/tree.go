@@ -163,9 +163,16 @@ func parseYAMLValue(text string) (any, error) {
 	return markEncrypted(value), nil
 }
 
+// step is one part of a path.
+type step struct {
+	name string
+	// index tells that it was written as [0], which makes a list where none is.
+	index bool
+}
+
 // splitPath gives the key with namespace and the parts below it. A part is
 // written .name, [3] or ["name.with.dots"].
-func splitPath(path string) (key string, parts []string, err error) {
+func splitPath(path string) (key string, parts []step, err error) {
 	namespace, rest := Namespace, path
 	if before, after, ok := strings.Cut(path, ":"); ok && !strings.ContainsAny(before, ".[") {
 		namespace, rest = before, after
@@ -177,7 +184,7 @@ func splitPath(path string) (key string, parts []string, err error) {
 			if end < 0 {
 				return "", nil, errors.New(`a ["name"] is not closed`)
 			}
-			parts = append(parts, rest[i+2:i+2+end])
+			parts = append(parts, step{name: rest[i+2 : i+2+end]})
 			i += end + 4
 		case rest[i] == '[':
 			end := strings.IndexByte(rest[i:], ']')
@@ -188,7 +195,7 @@ func splitPath(path string) (key string, parts []string, err error) {
 			if _, err := strconv.ParseUint(index, 10, 31); err != nil {
 				return "", nil, fmt.Errorf("index [%s] is not a number; write [0] or [\"name\"]", index)
 			}
-			parts = append(parts, index)
+			parts = append(parts, step{name: index, index: true})
 			i += end + 1
 		case rest[i] == '.':
 			i++
@@ -200,22 +207,25 @@ func splitPath(path string) (key string, parts []string, err error) {
 			if end < 0 {
 				end = len(rest) - i
 			}
-			parts = append(parts, rest[i:i+end])
+			parts = append(parts, step{name: rest[i : i+end]})
 			i += end
 		}
 	}
-	if namespace == "" || len(parts) == 0 || slices.Contains(parts, "") {
+	if namespace == "" || len(parts) == 0 || slices.ContainsFunc(parts, func(s step) bool { return s.name == "" }) {
 		return "", nil, errors.New("a path is key.key=value, such as pools.engine.machineType=g2-standard-12 or gcp:zone=us-central1-a")
 	}
-	return namespace + ":" + parts[0], parts[1:], nil
+	return namespace + ":" + parts[0].name, parts[1:], nil
 }
 
 // setIn gives node with value at parts.
-func setIn(node any, parts []string, value any, at string) (any, error) {
+func setIn(node any, parts []step, value any, at string) (any, error) {
 	if len(parts) == 0 {
 		return value, nil
 	}
-	part := parts[0]
+	part := parts[0].name
+	if node == nil && parts[0].index {
+		node = []any{}
+	}
 	switch n := node.(type) {
 	case nil:
 		n2, err := setIn(nil, parts[1:], value, at+"."+part)

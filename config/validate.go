@@ -143,9 +143,7 @@ func (v *validator) text(path, value string, field reflect.StructField) {
 		}
 		return
 	}
-	// A bad prefix is one problem, not one of each name that begins with it.
-	if prefix := v.c.Environment.NamePrefix; tag.Get("derived") != "" && !strings.HasSuffix(path, ".namePrefix") &&
-		v.has("environment.namePrefix") && strings.HasPrefix(value, prefix) {
+	if v.repeats(path, value, tag) {
 		return
 	}
 	fix := ""
@@ -168,7 +166,24 @@ func (v *validator) text(path, value string, field reflect.StructField) {
 	if tag.Get("format") == "cidr" {
 		_, message = parseCIDR(value)
 	}
-	v.add(Problem{Key: path, Value: quote(value), Message: message, Allowed: form.allowed, Fix: fix})
+	v.add(Problem{Key: path, Value: quote(value), Message: message, Allowed: allowedWords(field), Fix: fix})
+}
+
+// repeats tells that a derived value is wrong only because what it comes from is,
+// which is told already.
+func (v *validator) repeats(path, value string, tag reflect.StructTag) bool {
+	if tag.Get("derived") == "" || strings.HasSuffix(path, ":environment.namePrefix") {
+		return false
+	}
+	gcp := v.c.GCP
+	for source, text := range map[string]string{
+		"gcp:project": gcp.Project, "gcp:region": gcp.Region, "gcp:zone": gcp.Zone, "environment.namePrefix": v.c.Environment.NamePrefix,
+	} {
+		if v.has(source) && text != "" && strings.Contains(value, text) {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *validator) number(path string, value float64, field reflect.StructField) {

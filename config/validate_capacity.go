@@ -60,15 +60,23 @@ func (v *validator) nodes(key, what string, pods, spare, perNode int, from strin
 	pool := map[string]Pool{"api": v.c.Pools.API, "engine": v.c.Pools.Engine, "licenseProxy": v.c.Pools.LicenseProxy, "billing": v.c.Pools.Billing}[key]
 	need := (pods + spare + perNode - 1) / perNode
 	path := "pools." + key + ".maxNodes"
-	if need <= pool.MaxNodes || v.has(path) {
+	if need <= pool.MaxNodes || v.has(path) || v.has(from) {
 		return
 	}
 	update := ""
 	if spare > 0 {
 		update = " and 1 for a rolling update"
 	}
-	v.problem(path, fmt.Sprint(pool.MaxNodes), fmt.Sprintf("is too small: %d %s pods%s, %d on a node, need %d nodes", pods, what, update, perNode, need),
+	v.problem(path, fmt.Sprint(pool.MaxNodes), fmt.Sprintf("is too small: %d %s%s, %d on a node, need %d nodes", pods, plural(pods, what+" pod"), update, perNode, need),
 		fmt.Sprintf("%d or more", need), "or lower "+from)
+}
+
+// plural is a noun in the number that n asks for.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
 }
 
 // predefined are the machine types whose names end in the number of their vCPUs.

@@ -73,7 +73,7 @@ func (v *validator) pool(path string, p rolePool) {
 	if pool.MachineType == "" {
 		v.problem(path+".machineType", "", "is missing", "a machine type such as g2-standard-12", "")
 	}
-	if pool.MinNodes > pool.MaxNodes {
+	if pool.MinNodes > pool.MaxNodes && !v.has(path+".maxNodes") {
 		v.problem(path+".minNodes", fmt.Sprint(pool.MinNodes), fmt.Sprintf("is more than maxNodes %d", pool.MaxNodes), fmt.Sprintf("at most %d", pool.MaxNodes), "")
 	}
 	v.excludes(pool.Spot && pool.Reservation != "", path+".reservation", path+".spot")
@@ -178,7 +178,7 @@ func (v *validator) models() {
 		} else {
 			disks[disk] = set.Key
 		}
-		if set.Retire != "" && set.Active {
+		if set.Retire != "" && set.Active && !v.has(set.Key+".retire") {
 			v.problem(set.Key+".retire", set.Retire, "would remove the active set", "", "remove it, or set models.active to another set")
 		}
 		v.files(set.Key, set.Files)
@@ -243,10 +243,10 @@ func (v *validator) scaling() {
 	}
 	if e.CapacityRatio != nil {
 		families = append(families, "capacityRatio")
-		if *e.CapacityRatio == 0 {
+		switch {
+		case *e.CapacityRatio == 0:
 			v.problem("scaling.engine.capacityRatio", "0", "is out of range", "over 0, at most 1", "")
-		}
-		if v.c.Engine.ActiveRequests == nil {
+		case v.c.Engine.ActiveRequests == nil:
 			v.problem("scaling.engine.capacityRatio", fmt.Sprint(*e.CapacityRatio), "needs engine.activeRequests: it is a share of that limit", "",
 				setCommand(Namespace+":engine.activeRequests"))
 		}

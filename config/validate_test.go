@@ -1,0 +1,231 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/deepgram-gke/deepgram-gke/config"
+)
+
+// bad are changes of the smallest configuration, and all that is said about each.
+var bad = []struct {
+	change string
+	want   []string
+}{
+	{`gcp:project=`, []string{`gcp:project: is missing; allowed: a project id: 6 to 30 lower-case letters, digits and hyphens, beginning with a letter; set it with pulumi config set gcp:project <value>`}},
+	{`gcp:project=My_Project`, []string{`gcp:project: "My_Project" is not valid; allowed: a project id: 6 to 30 lower-case letters, digits and hyphens, beginning with a letter`}},
+	{`gcp:region=us_central`, []string{`gcp:region: "us_central" is not valid; allowed: a region such as us-central1`}},
+	{`gcp:zone=us-east1-b`, []string{`gcp:zone: "us-east1-b" is not in gcp:region us-central1; allowed: a zone of us-central1, such as us-central1-a`}},
+	{`gcp:zone=`, []string{`gcp:zone: is missing; allowed: a zone such as us-central1-a; set it with pulumi config set gcp:zone <value>`}},
+	{`-gcp:zone`, []string{`gcp:zone: is missing; allowed: a zone such as us-central1-a; set it with pulumi config set gcp:zone <value>`}},
+	{`relese={tag: x}`, []string{`deepgram-stack:relese: is not a known key; allowed: environment, release, registry, network, ingress, grafana, cluster, pools, models, api, engine, licenseProxy, scaling, monitoring, billing, values, policy; did you mean deepgram-stack:release?`}},
+	{`release.tagg=x`, []string{`deepgram-stack:release.tagg: is not a known key; allowed: tag, chartVersion, chartRepository, name, namespace, apiKey, timeoutSeconds; did you mean deepgram-stack:release.tag?`}},
+	{`pools.engin={}`, []string{`deepgram-stack:pools.engin: is not a known key; allowed: system, api, engine, licenseProxy, billing; did you mean deepgram-stack:pools.engine?`}},
+	{`pools.engine.maxNode=3`, []string{`deepgram-stack:pools.engine.maxNode: is not a known key; allowed: name, machineType, minNodes, maxNodes, diskGb, diskType, imageType, gpu, spot, reservation, upgrade; did you mean deepgram-stack:pools.engine.maxNodes?`}},
+	{`pools.engine.gpu.cuont=1`, []string{`deepgram-stack:pools.engine.gpu.cuont: is not a known key; allowed: type, count, driver, partition, sharing, maxSharedClients; did you mean deepgram-stack:pools.engine.gpu.count?`}},
+	{`models.files=[{uri: x}]`, []string{
+		`deepgram-stack:models.files[0].uri: is not a known key; allowed: url, sha256, name; did you mean deepgram-stack:models.files[0].url?`,
+		`deepgram-stack:models.files[0].url: is missing; set it with pulumi config set --secret --path 'deepgram-stack:models.files[0].url'`,
+	}},
+	{`scaling.engine.minReplica=2`, []string{`deepgram-stack:scaling.engine.minReplica: is not a known key; allowed: replicas, minReplicas, maxReplicas, streamsPerPod, batchRequestsPerPod, ttsRequestsPerPod, capacityRatio, scaleUpStabilizationSeconds; did you mean deepgram-stack:scaling.engine.minReplicas?`}},
+	{`cluster.maintenance.exclusions=[{nam: x}]`, []string{
+		`deepgram-stack:cluster.maintenance.exclusions[0].end: is missing; allowed: a time such as 2026-12-20T00:00:00Z; set it with pulumi config set --path 'deepgram-stack:cluster.maintenance.exclusions[0].end' <value>`,
+		`deepgram-stack:cluster.maintenance.exclusions[0].nam: is not a known key; allowed: name, start, end, scope; did you mean deepgram-stack:cluster.maintenance.exclusions[0].name?`,
+		`deepgram-stack:cluster.maintenance.exclusions[0].name: is missing; set it with pulumi config set --path 'deepgram-stack:cluster.maintenance.exclusions[0].name' <value>`,
+		`deepgram-stack:cluster.maintenance.exclusions[0].start: is missing; allowed: a time such as 2026-12-20T00:00:00Z; set it with pulumi config set --path 'deepgram-stack:cluster.maintenance.exclusions[0].start' <value>`,
+	}},
+	{`release=7`, []string{`deepgram-stack:release: 7 is a number; allowed: a map with the keys tag, chartVersion, chartRepository, name, namespace, apiKey, timeoutSeconds`}},
+	{`pools.engine.maxNodes=many`, []string{`deepgram-stack:pools.engine.maxNodes: "many" is a text; allowed: a whole number`}},
+	{`pools.engine.maxNodes=2.5`, []string{`deepgram-stack:pools.engine.maxNodes: 2.5 is a number; allowed: a whole number`}},
+	{`grafana.enabled=perhaps`, []string{`deepgram-stack:grafana.enabled: "perhaps" is a text; allowed: true or false`}},
+	{`cluster.nodeZones=us-central1-a`, []string{`deepgram-stack:cluster.nodeZones: "us-central1-a" is a text; allowed: a list`}},
+	{`release.tag=250331`, []string{`deepgram-stack:release.tag: 250331 is a number; allowed: a text; numbers and true or false need quotes`}},
+	{`environment.labels=[a]`, []string{`deepgram-stack:environment.labels: is a list; allowed: a map`}},
+	{`release.apiKey=12345`, []string{`deepgram-stack:release.apiKey: is a number; allowed: a secret text, or {secretManager: projects/P/secrets/S/versions/V}; set it with pulumi config set --secret --path 'deepgram-stack:release.apiKey'`}},
+	{`release.apiKey={vault: x}`, []string{`deepgram-stack:release.apiKey: is a map; allowed: a secret text, or {secretManager: projects/P/secrets/S/versions/V}; set it with pulumi config set --secret --path 'deepgram-stack:release.apiKey'`}},
+	{`release.apiKey={secretManager: my-secret}`, []string{`deepgram-stack:release.apiKey: has a secretManager that is not the name of a secret's version; allowed: projects/P/secrets/S/versions/V, where V is a number or latest; list them with gcloud secrets versions list S --format='value(name)'`}},
+	{`release.apiKey=two words`, []string{`deepgram-stack:release.apiKey: holds white space; allowed: the key alone; set it with pulumi config set --secret --path 'deepgram-stack:release.apiKey'`}},
+	{`-release.apiKey`, []string{`deepgram-stack:release.apiKey: is missing; set it with pulumi config set --secret --path 'deepgram-stack:release.apiKey'`}},
+	{`-release.tag`, []string{`deepgram-stack:release.tag: is missing; allowed: an image tag such as release-250331: letters, digits, points, hyphens and underscores, at most 128 characters; set it with pulumi config set --path 'deepgram-stack:release.tag' <value>`}},
+	{`release.tag="a b"`, []string{`deepgram-stack:release.tag: "a b" is not valid; allowed: an image tag such as release-250331: letters, digits, points, hyphens and underscores, at most 128 characters`}},
+	{`release.chartVersion=v1`, []string{`deepgram-stack:release.chartVersion: "v1" is not valid; allowed: a version such as 0.42.0`}},
+	{`release.chartVersion=0.1.0`, []string{`deepgram-stack:release.chartVersion: "0.1.0" is not supported; allowed: 0.41.1, 0.42.0, 0.43.0, 0.44.0, 0.46.0`}},
+	{`release.chartRepository=http://charts.example.com`, []string{`deepgram-stack:release.chartRepository: "http://charts.example.com" is not valid; allowed: https://host/path or oci://host/path`}},
+	{`release.name=Deepgram`, []string{`deepgram-stack:release.name: "Deepgram" is not valid; allowed: lower-case letters, digits and hyphens, beginning and ending with a letter or digit, at most 53 characters`}},
+	{`release.namespace=-x`, []string{`deepgram-stack:release.namespace: "-x" is not valid; allowed: lower-case letters, digits and hyphens, beginning and ending with a letter or digit, at most 63 characters`}},
+	{`release.timeoutSeconds=10`, []string{`deepgram-stack:release.timeoutSeconds: 10 is out of range; allowed: 300 to 14400`}},
+	{`registry.mode=miror`, []string{`deepgram-stack:registry.mode: "miror" is not known; allowed: mirror, pull-through, existing; did you mean mirror?`}},
+	{`registry.url=quay.io/deepgram`, []string{`deepgram-stack:registry.url: "quay.io/deepgram" is only for registry.mode existing; remove it, or set registry.mode to existing`}},
+	{`registry.location=us-central1-a`, []string{`deepgram-stack:registry.location: "us-central1-a" is a zone; allowed: a region such as us-central1, or a multi-region: us, europe, asia`}},
+	{`registry.repository=Deep_gram`, []string{`deepgram-stack:registry.repository: "Deep_gram" is not valid; allowed: lower-case letters, digits and hyphens, beginning with a letter, at most 63 characters`}},
+	{`registry.distribution={}`, []string{
+		`deepgram-stack:registry.distribution.password: is missing; set it with pulumi config set --secret --path 'deepgram-stack:registry.distribution.password'`,
+		`deepgram-stack:registry.distribution.username: is missing; set it with pulumi config set --path 'deepgram-stack:registry.distribution.username' <value>`,
+	}},
+	{`registry={mode: existing, url: "https://quay.io/deepgram"}`, []string{`deepgram-stack:registry.url: "https://quay.io/deepgram" is not valid; allowed: registry/path without https:// and tag, such as registry.example.com/deepgram`}},
+	{`registry={mode: existing, url: quay.io/deepgram}`, []string{
+		`deepgram-stack:registry.distribution.password: is missing; set it with pulumi config set --secret --path 'deepgram-stack:registry.distribution.password'`,
+		`deepgram-stack:registry.distribution.username: is missing; set it with pulumi config set --path 'deepgram-stack:registry.distribution.username' <value>`,
+	}},
+	{`network.proxyOnlySubnet.cidr=192.168.100.1/23`, []string{`deepgram-stack:network.proxyOnlySubnet.cidr: "192.168.100.1/23" does not begin at its network address 192.168.100.0/23; allowed: an IPv4 range such as 10.8.0.0/14`}},
+	{`network.proxyOnlySubnet.cidr=192.168.100.0/27`, []string{`deepgram-stack:network.proxyOnlySubnet.cidr: 192.168.100.0/27 is too small; allowed: /26 or larger, better /23: each proxy needs an address`}},
+	{`network.proxyOnlySubnet.cidr=10.129.0.0/23`, []string{`deepgram-stack:network.proxyOnlySubnet.cidr: 10.129.0.0/23 overlaps 10.128.0.0/9, which the network default keeps for its own subnets; allowed: a range outside 10.128.0.0/9`}},
+	{`network.proxyOnlySubnet.cidr=fd00::/23`, []string{`deepgram-stack:network.proxyOnlySubnet.cidr: "fd00::/23" is not an IPv4 range; allowed: an IPv4 range such as 10.8.0.0/14`}},
+	{`network.proxyOnlySubnet={existing: a, name: b}`, []string{`deepgram-stack:network.proxyOnlySubnet.existing: excludes network.proxyOnlySubnet.name; allowed: one of the two; remove one`}},
+	{`network.podsCidr=192.168.0.0/16`, []string{`deepgram-stack:network.proxyOnlySubnet.cidr: 192.168.100.0/23 overlaps network.podsCidr 192.168.0.0/16; allowed: ranges that do not overlap`}},
+	{`network.podsCidr=10.4.0.0/20`, []string{`deepgram-stack:network.podsCidr: 10.4.0.0/20 has room for 16 nodes, and the pools may grow to 27; allowed: a larger range: every node takes a /24`}},
+	{`network={podsCidr: 10.4.0.0/14, servicesCidr: 10.6.0.0/20}`, []string{`deepgram-stack:network.servicesCidr: 10.6.0.0/20 overlaps network.podsCidr 10.4.0.0/14; allowed: ranges that do not overlap`}},
+	{`network={podsCidr: 10.4.0.0/14, podsRange: pods, servicesRange: services}`, []string{`deepgram-stack:network.podsRange: excludes network.podsCidr; allowed: one of the two; remove one`}},
+	{`network.podsRange=pods`, []string{`deepgram-stack:network.servicesRange: is missing, but network.podsRange is given; allowed: both or none; set it with pulumi config set --path 'deepgram-stack:network.servicesRange' <value>`}},
+	{`network.servicesCidr=10.4.0.0/30`, []string{`deepgram-stack:network.servicesCidr: 10.4.0.0/30 is too small; allowed: /16 to /28`}},
+	{`-ingress.host`, []string{`deepgram-stack:ingress.host: is missing; set it with pulumi config set --path 'deepgram-stack:ingress.host' <value>`}},
+	{`ingress.host=dg`, []string{`deepgram-stack:ingress.host: "dg" is not valid; allowed: a full DNS name in lower case, such as dg.example.com`}},
+	{`ingress.address=8.8.8.8`, []string{`deepgram-stack:ingress.address: "8.8.8.8" is not valid; allowed: a private IPv4 address such as 10.128.0.50`}},
+	{`ingress.address=192.168.100.7`, []string{
+		`deepgram-stack:ingress.address: 192.168.100.7 is not in the subnetwork default; allowed: an address in 10.128.0.0/9, in the range of the region; choose another, or leave it out and Google chooses`,
+		`deepgram-stack:ingress.address: 192.168.100.7 lies in network.proxyOnlySubnet.cidr 192.168.100.0/23; allowed: an address of the subnetwork default; choose another, or leave it out and Google chooses`,
+	}},
+	{`ingress.certificate={}`, []string{`deepgram-stack:ingress.certificate: is missing; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' -- "$(cat bundle.pem)" and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' -- "$(cat key.pem)"`}},
+	{`ingress.certificate={existing: a, bundle: b}`, []string{`deepgram-stack:ingress.certificate.existing: excludes ingress.certificate.{bundle, bundleFile, key, keyFile, name}; allowed: one of the two; remove one`}},
+	{`ingress.certificate={bundle: nonsense, key: nonsense}`, []string{
+		`deepgram-stack:ingress.certificate.bundle: is not PEM; allowed: PEM certificates, the host's first, then the CA's`,
+		`deepgram-stack:ingress.certificate.key: is not PEM; allowed: an unencrypted private key in PEM`,
+	}},
+	{`ingress.certificate={bundle: b, bundleFile: c, key: nonsense}`, []string{
+		`deepgram-stack:ingress.certificate.bundle: excludes ingress.certificate.bundleFile; allowed: one of the two; remove one`,
+		`deepgram-stack:ingress.certificate.bundle: is not PEM; allowed: PEM certificates, the host's first, then the CA's`,
+		`deepgram-stack:ingress.certificate.key: is not PEM; allowed: an unencrypted private key in PEM`,
+	}},
+	{`ingress.certificate={keyFile: key.pem}`, []string{`deepgram-stack:ingress.certificate: has no bundle; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' -- "$(cat bundle.pem)" and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' -- "$(cat key.pem)"`}},
+	{`ingress.previousCertificate={}`, []string{`deepgram-stack:ingress.previousCertificate: is empty; give a certificate or remove the key`}},
+	{`ingress.previousCertificate={existing: wild}`, []string{`deepgram-stack:ingress.previousCertificate: "wild" is the same as ingress.certificate; remove it, or give the new certificate in ingress.certificate`}},
+	{`ingress.drainSeconds=4000`, []string{`deepgram-stack:ingress.drainSeconds: 4000 is out of range; allowed: 0 to 3600`}},
+	{`ingress.healthCheckPath=status`, []string{`deepgram-stack:ingress.healthCheckPath: "status" is not valid; allowed: a path that begins with /`}},
+	{`-grafana.host`, []string{`deepgram-stack:grafana.host: is missing; set it with pulumi config set --path 'deepgram-stack:grafana.host' <value>`}},
+	{`-grafana.adminPassword`, []string{`deepgram-stack:grafana.adminPassword: is missing; set it with pulumi config set --secret --path 'deepgram-stack:grafana.adminPassword'`}},
+	{`grafana.host=dg.example.com`, []string{`deepgram-stack:grafana.host: "dg.example.com" is ingress.host as well; allowed: another host name`}},
+	{`monitoring.mode=existing`, []string{`deepgram-stack:grafana.enabled: true needs monitoring.mode bundled: Grafana comes with it; allowed: false`}},
+	{`environment.namePrefix=a-prefix-that-is-much-too-long-for-a-cluster`, []string{`deepgram-stack:environment.namePrefix: "a-prefix-that-is-much-too-long-for-a-cluster" is 44 characters long; allowed: at most 40`}},
+	{`environment.namePrefix=Prod`, []string{`deepgram-stack:environment.namePrefix: "Prod" is not valid; allowed: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters`}},
+	{`environment.labels={Team: speech}`, []string{`deepgram-stack:environment.labels.Team: is not a valid label key; allowed: 1 to 63 lower-case letters, digits, hyphens and underscores, beginning with a letter, and not with goog`}},
+	{`environment.labels={team: Speech}`, []string{`deepgram-stack:environment.labels.team: "Speech" is not a valid label value; allowed: at most 63 lower-case letters, digits, hyphens and underscores`}},
+	{`cluster.name=a-cluster-name-that-is-longer-than-forty-characters`, []string{`deepgram-stack:cluster.name: "a-cluster-name-that-is-longer-than-forty-characters" is 51 characters long; allowed: at most 40`}},
+	{`cluster.location=europe-west4`, []string{`deepgram-stack:cluster.location: "europe-west4" is not in gcp:region us-central1; allowed: us-central1 or one of its zones`}},
+	{`cluster.nodeZones=[us-central1-a, us-central1-a]`, []string{`deepgram-stack:cluster.nodeZones[1]: "us-central1-a" is given twice; remove one`}},
+	{`cluster.nodeZones=[us-east1-b]`, []string{`deepgram-stack:cluster.nodeZones[0]: "us-east1-b" is not in gcp:region us-central1; allowed: a zone of us-central1, such as us-central1-a`}},
+	{`cluster.releaseChannel=regular`, []string{`deepgram-stack:cluster.releaseChannel: "regular" is not known; allowed: RAPID, REGULAR, STABLE, EXTENDED; did you mean REGULAR?`}},
+	{`cluster.existingPools=true`, []string{`deepgram-stack:cluster.existingPools: true needs cluster.existing; allowed: false; name the cluster in cluster.existing`}},
+	{`cluster={existing: a, name: b}`, []string{`deepgram-stack:cluster.existing: excludes cluster.name; allowed: one of the two; remove one`}},
+	{`cluster.private={enabled: true}`, []string{`deepgram-stack:cluster.private.controlPlaneCidr: is missing; set it with pulumi config set --path 'deepgram-stack:cluster.private.controlPlaneCidr' <value>`}},
+	{`cluster.private={enabled: true, controlPlaneCidr: 172.16.0.0/24}`, []string{`deepgram-stack:cluster.private.controlPlaneCidr: 172.16.0.0/24 is too large; allowed: a /28`}},
+	{`cluster.private={enabled: true, controlPlaneCidr: 34.1.2.0/28}`, []string{`deepgram-stack:cluster.private.controlPlaneCidr: 34.1.2.0/28 is not private; allowed: a /28 in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16`}},
+	{`cluster.private.authorizedNetworks=[{cidr: 10.0.0.1/8}]`, []string{`deepgram-stack:cluster.private.authorizedNetworks[0].cidr: "10.0.0.1/8" does not begin at its network address 10.0.0.0/8; allowed: an IPv4 range such as 10.8.0.0/14`}},
+	{`cluster.maintenance.end=2025-01-04T10:00:00Z`, []string{`deepgram-stack:cluster.maintenance.end: 2025-01-04T10:00:00Z is less than 4 hours after start 2025-01-04T08:00:00Z; allowed: 4 to 24 hours after start`}},
+	{`cluster.maintenance.recurrence=FREQ=WEEKLY;BYDAY=SA`, []string{`deepgram-stack:cluster.maintenance.recurrence: "FREQ=WEEKLY;BYDAY=SA" gives 32 hours in 32 days; allowed: 48 hours or more; add days, or move cluster.maintenance.end`}},
+	{`cluster.maintenance.recurrence=every week`, []string{`deepgram-stack:cluster.maintenance.recurrence: "every week" is not valid; allowed: an RFC 5545 rule such as FREQ=WEEKLY;BYDAY=SA,SU`}},
+	{`cluster.maintenance.exclusions=[{name: a, start: 2026-12-27T00:00:00Z, end: 2026-12-20T00:00:00Z}]`, []string{`deepgram-stack:cluster.maintenance.exclusions[0].end: 2026-12-20T00:00:00Z is not after start 2026-12-27T00:00:00Z; allowed: a later time`}},
+	{`pools.engine.maxNodes=8`, []string{`deepgram-stack:pools.engine.maxNodes: 8 is too small: 10 Engine pods and 1 for a rolling update, 1 on a node, need 11 nodes; allowed: 11 or more; or lower scaling.engine.maxReplicas`}},
+	{`pools.engine.maxNodes=0`, []string{`deepgram-stack:pools.engine.maxNodes: 0 is out of range; allowed: 1 to 1000`}},
+	{`pools.api.maxNodes=8`, []string{`deepgram-stack:pools.api.maxNodes: 8 is too small: 10 API pods and 1 for a rolling update, 1 on a node, need 11 nodes; allowed: 11 or more; or lower scaling.engine.maxReplicas, or raise scaling.engineToApiRatio`}},
+	{`pools.licenseProxy.maxNodes=1`, []string{`deepgram-stack:pools.licenseProxy.maxNodes: 1 is too small: 1 licence proxy pod and 1 for a rolling update, 1 on a node, need 2 nodes; allowed: 2 or more; or lower licenseProxy.replicas`}},
+	{`licenseProxy.replicas=3`, []string{`deepgram-stack:licenseProxy.replicas: 3 is out of range; allowed: 1 to 2`}},
+	{`engine.resources.gpus=2`, []string{`deepgram-stack:engine.resources.gpus: 2 is more than a node of pools.engine has, 1; allowed: at most 1; or choose a machineType with more GPUs and set pools.engine.gpu.count`}},
+	{`pools.api.minNodes=12`, []string{`deepgram-stack:pools.api.minNodes: 12 is more than maxNodes 11; allowed: at most 11`}},
+	{`pools.api.name=engine-pool`, []string{`deepgram-stack:pools.engine.name: "engine-pool" is the name of pools.api as well; allowed: another name`}},
+	{`pools.api.gpu={}`, []string{`deepgram-stack:pools.api.gpu: is only for pools.engine; remove it`}},
+	{`pools.engine={spot: true, reservation: mine}`, []string{`deepgram-stack:pools.engine.reservation: excludes pools.engine.spot; allowed: one of the two; remove one`}},
+	{`pools.engine.upgrade={maxSurge: 0}`, []string{`deepgram-stack:pools.engine.upgrade: has maxSurge 0 and maxUnavailable 0, so that no node could ever be replaced; allowed: one of them 1 or more`}},
+	{`pools.engine.gpu.sharing=MPS`, []string{`deepgram-stack:pools.engine.gpu.maxSharedClients: 0 is too small for gpu.sharing MPS; allowed: 2 to 48`}},
+	{`pools.engine.gpu.maxSharedClients=4`, []string{`deepgram-stack:pools.engine.gpu.maxSharedClients: 4 needs gpu.sharing; allowed: 0; set gpu.sharing, or remove it`}},
+	{`pools.engine.diskType=ssd`, []string{`deepgram-stack:pools.engine.diskType: "ssd" is not known; allowed: pd-standard, pd-balanced, pd-ssd, hyperdisk-balanced`}},
+	{`models={files: [{url: "https://m.example.com/a.dg"}], sets: {a: {}}}`, []string{`deepgram-stack:models.files: excludes models.sets; allowed: one of the two; remove one`}},
+	{`models={active: b, sets: {a: {files: [{url: "https://m.example.com/a.dg"}]}, c: {files: [{url: "https://m.example.com/c.dg"}]}}}`, []string{`deepgram-stack:models.active: "b" is not in models.sets; allowed: a, c`}},
+	{`models={sets: {a: {files: [{url: "https://m.example.com/a.dg"}]}, c: {files: [{url: "https://m.example.com/c.dg"}]}}}`, []string{`deepgram-stack:models.active: is missing; allowed: a, c; set it with pulumi config set --path 'deepgram-stack:models.active' <value>`}},
+	{`models={active: a, sets: {a: {}, c: {}}}`, []string{`deepgram-stack:models.sets.c.disk: "dev-deepgram-model-storage" is the disk of models.sets.a as well; allowed: a disk of its own; give it other files, or a disk.name`}},
+	{`models={active: a, sets: {a: {retire: 2027-01-01}}}`, []string{`deepgram-stack:models.sets.a.retire: 2027-01-01 would remove the active set; remove it, or set models.active to another set`}},
+	{`models={active: a, sets: {a: {retire: soon}}}`, []string{`deepgram-stack:models.sets.a.retire: "soon" is not valid; allowed: a day such as 2026-12-01`}},
+	{`models.files=[{url: "https://m.example.com/a.dg?sig=canary"}, {url: "https://n.example.com/a.dg"}]`, []string{`deepgram-stack:models.files[1].name: "a.dg" is the name of models.files[0] as well; allowed: another name`}},
+	{`models.files=[{url: "ftp://m.example.com/a.dg?sig=canary"}]`, []string{`deepgram-stack:models.files[0].url: is not an https:// or gs:// address; allowed: https://host/path or gs://bucket/object`}},
+	{`models.files=[{url: "https://m.example.com/"}]`, []string{`deepgram-stack:models.files[0].name: is missing, and the url does not end in a file name; allowed: a file name without folders: letters, digits, points, hyphens, plus signs and underscores`}},
+	{`models.files=[{url: "https://m.example.com/a.dg", sha256: abc}]`, []string{`deepgram-stack:models.files[0].sha256: "abc" is not valid; allowed: 64 hex digits`}},
+	{`models.files=[{name: a.dg}]`, []string{`deepgram-stack:models.files[0].url: is missing; set it with pulumi config set --secret --path 'deepgram-stack:models.files[0].url'`}},
+	{`models.disk={existing: a, name: b}`, []string{`deepgram-stack:models.disk.existing: excludes models.disk.name; allowed: one of the two; remove one`}},
+	{`models={disk: {existing: a}, files: [{url: "https://m.example.com/a.dg"}]}`, []string{`deepgram-stack:models.disk.existing: excludes models.files; allowed: one of the two; remove one`}},
+	{`models.disk.type=pd-fast`, []string{`deepgram-stack:models.disk.type: "pd-fast" is not known; allowed: pd-standard, pd-balanced, pd-ssd, hyperdisk-balanced, hyperdisk-ml; did you mean pd-ssd?`}},
+	{`models.disk.sizeGb=5`, []string{`deepgram-stack:models.disk.sizeGb: 5 is out of range; allowed: 10 to 65536`}},
+	{`api.resources.requests.cpu=5`, []string{`deepgram-stack:api.resources.requests.cpu: 5 is more than limits.cpu 4; allowed: at most 4`}},
+	{`engine.resources.requests.memory=lots`, []string{`deepgram-stack:engine.resources.requests.memory: "lots" is not valid; allowed: a quantity above 0, such as 2, 500m or 4Gi`}},
+	{`scaling.engine.minReplicas=11`, []string{`deepgram-stack:scaling.engine.minReplicas: 11 is more than maxReplicas 10; allowed: 1 to 10`}},
+	{`scaling.engine={streamsPerPod: 30, capacityRatio: 0.8}`, []string{
+		`deepgram-stack:scaling.engine: has streamsPerPod and capacityRatio; allowed: exactly one of streamsPerPod, batchRequestsPerPod, ttsRequestsPerPod, capacityRatio; remove the others`,
+		`deepgram-stack:scaling.engine.capacityRatio: 0.8 needs engine.activeRequests: it is a share of that limit; set it with pulumi config set --path 'deepgram-stack:engine.activeRequests' <value>`,
+	}},
+	{`scaling.engine.capacityRatio=0.8`, []string{`deepgram-stack:scaling.engine.capacityRatio: 0.8 needs engine.activeRequests: it is a share of that limit; set it with pulumi config set --path 'deepgram-stack:engine.activeRequests' <value>`}},
+	{`scaling.engine={capacityRatio: 0}`, []string{`deepgram-stack:scaling.engine.capacityRatio: 0 is out of range; allowed: over 0, at most 1`}},
+	{`engine.activeRequests=20`, []string{`deepgram-stack:scaling.engine.streamsPerPod: 30 is more than engine.activeRequests 20, so that load could never reach it; allowed: 1 to 20`}},
+	{`billing={enabled: true, licenseKey: a, licenseFile: b}`, []string{`deepgram-stack:release.apiKey: excludes billing.enabled; allowed: one of the two; remove one`}},
+	{`billing={enabled: true}`, []string{
+		`deepgram-stack:billing.licenseFile: is missing; set it with pulumi config set --secret --path 'deepgram-stack:billing.licenseFile'`,
+		`deepgram-stack:billing.licenseKey: is missing; set it with pulumi config set --secret --path 'deepgram-stack:billing.licenseKey'`,
+		`deepgram-stack:release.apiKey: excludes billing.enabled; allowed: one of the two; remove one`,
+	}},
+	{`billing.licenseKey=a|b`, []string{`deepgram-stack:billing.licenseKey: holds |, & or \, which the chart cannot carry; allowed: a licence key without these characters; ask Deepgram for another key`}},
+	{`billing={storage: block, replicas: 2, enabled: true, licenseKey: a, licenseFile: b}`, []string{
+		`deepgram-stack:billing.replicas: 2 needs billing.storage shared: a block volume is for one pod; allowed: 1`,
+		`deepgram-stack:release.apiKey: excludes billing.enabled; allowed: one of the two; remove one`,
+	}},
+	{`billing.backup.schedule=0 25 * * *`, []string{`deepgram-stack:billing.backup.schedule: "0 25 * * *" is not valid; allowed: minute, hour, day, month and day of the week, such as 0 2 * * *`}},
+	{`billing.backup.timeZone=Mars/Olympus`, []string{`deepgram-stack:billing.backup.timeZone: "Mars/Olympus" is not valid; allowed: a time zone such as Etc/UTC or Europe/Berlin`}},
+	{`billing.backup.bucket=A`, []string{`deepgram-stack:billing.backup.bucket: "A" is not valid; allowed: 3 to 63 lower-case letters, digits, hyphens, underscores and points`}},
+	{`values={api: {ingress: {enabled: true}}}`, []string{`deepgram-stack:values: api.ingress is not a key of the chart; the chart has no Ingress, so the stack makes its own: use the configuration key ingress`}},
+	{`values={billing: {enabled: "true"}}`, []string{`deepgram-stack:values: billing.enabled must be true or false, not text`}},
+	{`policy.levels={private-nodes: manadtory}`, []string{`deepgram-stack:policy.levels.private-nodes: "manadtory" is not a level; allowed: advisory, mandatory, disabled; did you mean mandatory?`}},
+	{`policy.exemptions=[{policy: a, urn: "x::*", reason: r, owner: o, expires: tomorrow}]`, []string{`deepgram-stack:policy.exemptions[0].expires: "tomorrow" is not valid; allowed: a day such as 2026-12-01`}},
+	{`policy.exemptions=[{urn: nodes}]`, []string{
+		`deepgram-stack:policy.exemptions[0].expires: is missing; allowed: a day such as 2026-12-01; set it with pulumi config set --path 'deepgram-stack:policy.exemptions[0].expires' <value>`,
+		`deepgram-stack:policy.exemptions[0].owner: is missing; set it with pulumi config set --path 'deepgram-stack:policy.exemptions[0].owner' <value>`,
+		`deepgram-stack:policy.exemptions[0].policy: is missing; set it with pulumi config set --path 'deepgram-stack:policy.exemptions[0].policy' <value>`,
+		`deepgram-stack:policy.exemptions[0].reason: is missing; set it with pulumi config set --path 'deepgram-stack:policy.exemptions[0].reason' <value>`,
+		`deepgram-stack:policy.exemptions[0].urn: "nodes" is neither a URN nor a pattern; allowed: urn:pulumi:… or type::name with *, such as gcp:container/nodePool:NodePool::*-engine-pool`,
+	}},
+	{`ingress.certificate={bundle: b, key: {secretManager: projects/p/secrets/s/versions/1}, keyFile: k}`, []string{
+		`deepgram-stack:ingress.certificate.bundle: is not PEM; allowed: PEM certificates, the host's first, then the CA's`,
+		`deepgram-stack:ingress.certificate.key: excludes ingress.certificate.keyFile; allowed: one of the two; remove one`,
+	}},
+	{`grafana.storageGb=0`, []string{`deepgram-stack:grafana.storageGb: 0 is out of range; allowed: 1 to 65536`}},
+	{`grafana={enabled: true}`, []string{
+		`deepgram-stack:grafana.adminPassword: is missing; set it with pulumi config set --secret --path 'deepgram-stack:grafana.adminPassword'`,
+		`deepgram-stack:grafana.host: is missing; set it with pulumi config set --path 'deepgram-stack:grafana.host' <value>`,
+	}},
+	{`network.network=Default`, []string{`deepgram-stack:network.network: "Default" is not valid; allowed: lower-case letters, digits and hyphens, beginning with a letter, at most 63 characters`}},
+	{`cluster={existing: a, private: {enabled: true, controlPlaneCidr: 172.16.0.0/28}}`, []string{`deepgram-stack:cluster.existing: excludes cluster.private.enabled; allowed: one of the two; remove one`}},
+	{`cluster.private={controlPlaneCidr: 172.16.0.0/28}`, []string{`deepgram-stack:cluster.private.enabled: false does not go with privateEndpoint or controlPlaneCidr; allowed: true; set it to true, or remove them`}},
+	{`monitoring={mode: existing, namespaces: [other]}`, []string{
+		`deepgram-stack:grafana.enabled: true needs monitoring.mode bundled: Grafana comes with it; allowed: false`,
+		`deepgram-stack:monitoring.namespaces: needs monitoring.mode bundled; remove it, or set it where the Prometheus is`,
+	}},
+	{`scaling={engine: {minReplicas: 2, maxReplicas: 10}, engineToApiRatio: 0}`, []string{`deepgram-stack:scaling.engineToApiRatio: 0 is out of range; allowed: 1 or more`}},
+	{`scaling={auto: false, engine: {replicas: 11}}`, []string{`deepgram-stack:pools.engine.maxNodes: 11 is too small: 11 Engine pods and 1 for a rolling update, 1 on a node, need 12 nodes; allowed: 12 or more; or lower scaling.engine.replicas`}},
+	{`engine.resources={gpus: 2}`, []string{`deepgram-stack:engine.resources.gpus: 2 is more than a node of pools.engine has, 1; allowed: at most 1; or choose a machineType with more GPUs and set pools.engine.gpu.count`}},
+	{`models.sets={Nova_3: {}}`, []string{`deepgram-stack:models.sets.Nova_3: is not a valid name of a set; allowed: lower-case letters, digits and hyphens, beginning and ending with a letter or digit, at most 63 characters`}},
+	{`models={active: a, disk: {name: mine}, sets: {a: {files: [{url: "https://m.example.com/a.dg"}]}, c: {files: [{url: "https://m.example.com/c.dg"}]}}}`, []string{`deepgram-stack:models.disk.name: "mine" would be the disk of every set; give it to one set, in models.sets.<set>.disk.name`}},
+	{`billing={enabled: true, architecture: highly-available, storage: block, licenseKey: a, licenseFile: b}`, []string{
+		`deepgram-stack:billing.architecture: "highly-available" needs billing.storage shared: a block journal means downtime; allowed: standard; set billing.storage to shared`,
+		`deepgram-stack:release.apiKey: excludes billing.enabled; allowed: one of the two; remove one`,
+	}},
+}
+
+func TestBadConfigurations(t *testing.T) {
+	t.Parallel()
+	for _, test := range bad {
+		t.Run(test.change, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.FromTree("dev", changed(t, test.change))
+			assert.Equal(t, test.want, lines(err))
+			// What is fine without secrets is fine in a rehearsal, and nothing else.
+			_, err = config.FromTree("dev", changed(t, test.change), config.AllowMissingSecrets())
+			assert.LessOrEqual(t, len(lines(err)), len(test.want))
+		})
+	}
+}
