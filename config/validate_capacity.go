@@ -38,11 +38,14 @@ func (v *validator) capacity() {
 // engineNodes checks the engine pool by GPUs: a pod's GPUs are on one node.
 func (v *validator) engineNodes(pods int, from string) {
 	pool, gpus := v.c.Pools.Engine, v.c.Engine.Resources.GPUs
-	if gpus == 0 || pool.GPU == nil {
+	if gpus <= 0 || pool.GPU == nil {
 		v.nodes("engine", "Engine", pods, 1, podsByCPU(pool.MachineType, v.c.Engine.Resources.Requests.CPU), from)
 		return
 	}
 	count := pool.GPU.Count
+	if v.has("pools.engine.gpu.count") {
+		return
+	}
 	if pool.GPU.Sharing != "" {
 		count *= max(pool.GPU.MaxSharedClients, 1)
 	}

@@ -214,6 +214,8 @@ var bad = []struct {
 		`deepgram-stack:billing.architecture: "highly-available" needs billing.storage shared: a block journal means downtime; allowed: standard; set billing.storage to shared`,
 		`deepgram-stack:release.apiKey: excludes billing.enabled; allowed: one of the two; remove one`,
 	}},
+	{`pools.engine.gpu.count=-1`, []string{`deepgram-stack:pools.engine.gpu.count: -1 is out of range; allowed: 1 to 16`}},
+	{`engine.resources.gpus=-1`, []string{`deepgram-stack:engine.resources.gpus: -1 is out of range; allowed: 0 to 16`}},
 }
 
 func TestBadConfigurations(t *testing.T) {
