@@ -70,6 +70,7 @@ func (p *gcp) fill(e place, typ string, out props) {
 	case typeFirewall:
 		def("direction", "INGRESS")
 		p.networkURL(out, "network")
+		shorten(out, "network")
 	case typeRouter:
 		p.networkURL(out, "network")
 	case typeDisk:
@@ -163,6 +164,13 @@ func (p *gcp) networkURL(out props, key string) {
 	setAt(out, key, text(computePrefix+n))
 }
 
+// shorten cuts a URL to the partial one that some types answer.
+func shorten(out props, key string) {
+	if s := stringAt(out, key); s != "" {
+		setAt(out, key, text(strings.TrimPrefix(s, computePrefix)))
+	}
+}
+
 func (p *gcp) fillAddress(e place, typ string, out props) {
 	def := func(path string, v any) { setDefault(out, path, resource.NewPropertyValue(v)) }
 	def("networkTier", "PREMIUM")
@@ -178,7 +186,7 @@ func (p *gcp) fillAddress(e place, typ string, out props) {
 		def("address", p.free(netip.MustParsePrefix("10.128.0.0/20")))
 		return
 	}
-	setAt(out, "subnetwork", text(computePrefix+sub.key.ID))
+	setAt(out, "subnetwork", text(sub.key.ID))
 	if r, err := netip.ParsePrefix(stringAt(sub.outputs, "ipCidrRange")); err == nil {
 		def("address", p.free(r))
 	}
@@ -284,6 +292,8 @@ func (p *gcp) fillCluster(out props) {
 	if s := stringAt(out, "subnetwork"); s != "" && !strings.Contains(s, "/") {
 		out["subnetwork"] = text("projects/" + project + "/regions/" + region + "/subnetworks/" + s)
 	}
+	shorten(out, "network")
+	shorten(out, "subnetwork")
 	setDefault(out, "ipAllocationPolicy", resource.NewProperty(props{}))
 	def("ipAllocationPolicy.clusterIpv4CidrBlock", "10.92.0.0/14")
 	def("ipAllocationPolicy.servicesIpv4CidrBlock", "34.118.224.0/20")
