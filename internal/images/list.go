@@ -136,8 +136,9 @@ func List(n Need) ([]Image, error) {
 	return list, check(list)
 }
 
-// TargetFor is where an image goes that was named on a command line: the
-// prefix, and the path without its registry (and without deepgram/).
+// TargetFor is where an image goes that was named on a command line or comes
+// from a folder: the prefix, and the path without its registry. Deepgram's own
+// images (self-hosted-…) stand right below the prefix.
 func TargetFor(prefix, source string) (string, error) {
 	ref, err := name.ParseReference(source)
 	if err != nil {
@@ -147,7 +148,10 @@ func TargetFor(prefix, source string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("image %q: give it by tag; digests belong into the lock file", source)
 	}
-	path := strings.TrimPrefix(ref.Context().RepositoryStr(), "deepgram/")
+	path := ref.Context().RepositoryStr()
+	if i := strings.LastIndex(path, "/"); strings.HasPrefix(path[i+1:], "self-hosted-") {
+		path = path[i+1:]
+	}
 	if !strings.Contains(source, "library/") {
 		path = strings.TrimPrefix(path, "library/")
 	}
