@@ -21,11 +21,10 @@ TESTPARALLEL = 2
 TESTFLAGS =
 ARGS =
 
-# The packages whose compilation needs more than 1 GB when optimised.
+# The packages whose compilation needs 2 GB and more when optimised.
 HEAVY = \
 	github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/container \
-	github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1 \
-	github.com/pulumi/pulumi/sdk/v3/go/pulumi
+	github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1
 
 ifneq ($(LOWMEM),)
 # One package at a time, the heavy ones without optimisation, and a garbage
