@@ -103,8 +103,10 @@ func goCommand(ctx context.Context, dir string, env []string, args ...string) *e
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Dir, c.Env = dir, env
 	c.Stderr = &bytes.Buffer{}
-	// Interrupted, the go command removes its own temporary folder.
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	// Interrupted together, the go command and its tools end and clear up; a
+	// tool that lived on would write into a folder that is being removed.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGINT) }
 	c.WaitDelay = 30 * time.Second
 	return c
 }
