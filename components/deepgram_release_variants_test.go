@@ -1,0 +1,228 @@
+package components
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTwoDeepgramReleasesInOneCluster(t *testing.T) {
+	t.Parallel()
+	second := prodRelease()
+	second.Release.Namespace, second.Release.Name = "nova-3", "deepgram"
+	second.Monitoring.Mode, second.Grafana.Enabled = "existing", false
+	second.Ingress.Host, second.ModelNamePrefix = "dg3.omi.me", pulumi.String("dg-models-44556677")
+	first := prodRelease()
+	first.Monitoring.Namespaces = []string{"nova-3"}
+	rec := runRelease(t, func(ctx *pulumi.Context) error {
+		if _, err := NewDeepgramRelease(ctx, "nova-2", first); err != nil {
+			return err
+		}
+		_, err := NewDeepgramRelease(ctx, "nova-3", second)
+		return err
+	})
+	seen, objects := map[string]bool{}, map[string]bool{}
+	for _, reg := range rec.regs {
+		urn := reg.TypeToken + " " + reg.Name
+		assert.False(t, seen[urn], "%s twice", urn)
+		seen[urn] = true
+		in := inputsOf(reg)
+		metadata, ok := in["metadata"].(map[string]any)
+		if !ok {
+			continue
+		}
+		object := fmt.Sprint(reg.TypeToken, " ", metadata["namespace"], " ", metadata["name"])
+		assert.False(t, objects[object], "%s twice", object)
+		objects[object] = true
+	}
+	v2 := inputsOf(rec.named(t, "nova-2-release"))["values"]
+	v3 := inputsOf(rec.named(t, "nova-3-release"))["values"]
+	for _, path := range []string{"api/namePrefix", "engine/namePrefix"} {
+		assert.Equal(t, dig(t, v2, path), dig(t, v3, path), "the ratio rule hard-codes it")
+	}
+	const disk = "engine/modelManager/volumes/gcp/gpd/namePrefix"
+	assert.NotEqual(t, dig(t, v2, disk), dig(t, v3, disk), "persistent volumes have no namespace")
+	for _, sub := range []string{"kube-prometheus-stack", "prometheus-adapter"} {
+		assert.Equal(t, true, dig(t, v2, sub+"/includeDependency"))
+		assert.Equal(t, map[string]any{"includeDependency": false}, dig(t, v3, sub), "its names have no namespace")
+	}
+	assert.Equal(t, []any{"deepgram", "nova-3"}, dig(t, v2,
+		"kube-prometheus-stack/prometheus/prometheusSpec/additionalScrapeConfigs/0/kubernetes_sd_configs/0/namespaces/names"))
+	for i := range dig(t, v2, "prometheus-adapter/rules/external").([]any) {
+		rule := dig(t, v2, fmt.Sprintf("prometheus-adapter/rules/external/%d/metricsQuery", i))
+		assert.Contains(t, rule, "<<.LabelMatchers>>", "load of one namespace scales that namespace")
+	}
+}
+
+func TestDeepgramReleaseOutputs(t *testing.T) {
+	t.Parallel()
+	got := map[string]any{}
+	runRelease(t, func(ctx *pulumi.Context) error {
+		d, err := NewDeepgramRelease(ctx, "dg", prodRelease())
+		if err != nil {
+			return err
+		}
+		for name, output := range map[string]pulumi.Output{
+			"url": d.APIURL, "grafana": d.GrafanaURL, "namespace": d.Namespace, "release": d.ReleaseName,
+			"status": d.Status, "images": d.Images,
+		} {
+			result, err := internals.UnsafeAwaitOutput(ctx.Context(), output)
+			if err != nil {
+				return err
+			}
+			assert.False(t, result.Secret, name)
+			got[name] = result.Value
+		}
+		assert.Equal(t, []pulumi.Resource{d.Release}, d.Ready)
+		return nil
+	})
+	const prefix = "us-central1-docker.pkg.dev/based-hardware/deepgram/self-hosted-"
+	assert.Equal(t, map[string]any{
+		"url": "https://dg.omi.me", "grafana": "https://dg-monitor.omi.me", "namespace": "deepgram",
+		"release": "deepgram", "status": "deployed",
+		"images": map[string]string{
+			"api": prefix + "api:release-250331", "engine": prefix + "engine:release-250331",
+			"licenseProxy": prefix + "license-proxy:release-250331",
+		},
+	}, got)
+}
+
+func TestDeepgramReleaseVariants(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(*DeepgramReleaseArgs)
+		check  func(*testing.T, *releaseRecorder)
+	}{
+		"nothing around the release": {
+			func(a *DeepgramReleaseArgs) {
+				a.Ingress.Enabled, a.Grafana.Enabled, a.CreateNamespace = false, false, false
+				a.PullUsername, a.PullPassword = nil, nil
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				assert.Len(t, rec.regs, 3, "component, API key, release")
+			},
+		},
+		"straight from quay.io": {
+			func(a *DeepgramReleaseArgs) {
+				a.ImagePrefix, a.UsePullSecret = pulumi.String("quay.io/deepgram"), true
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				values := inputsOf(rec.named(t, "dg-release"))["values"]
+				assert.Equal(t, "dg-regcred", dig(t, values, "global/pullSecretRef"))
+				assert.Equal(t, "quay.io/deepgram/self-hosted-engine", dig(t, values, "engine/image/path"))
+			},
+		},
+		"a chart in an OCI registry": {
+			func(a *DeepgramReleaseArgs) { a.Release.ChartRepository = "oci://example.com/charts/" },
+			func(t *testing.T, rec *releaseRecorder) {
+				in := inputsOf(rec.named(t, "dg-release"))
+				assert.Equal(t, "oci://example.com/charts/deepgram-self-hosted", in["chart"])
+				assert.NotContains(t, in, "repositoryOpts")
+			},
+		},
+		"a chart at hand": {
+			func(a *DeepgramReleaseArgs) { a.ChartPath = "./chart.tgz" },
+			func(t *testing.T, rec *releaseRecorder) {
+				in := inputsOf(rec.named(t, "dg-release"))
+				assert.Equal(t, "./chart.tgz", in["chart"])
+				assert.NotContains(t, in, "version")
+			},
+		},
+		"critical pods get their quota": {
+			func(a *DeepgramReleaseArgs) {
+				a.Values = map[string]any{"engine": map[string]any{"priorityClassName": "system-cluster-critical"}}
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				quota := inputsOf(rec.named(t, "dg-gcp-critical-pods"))
+				assert.Equal(t, "PriorityClass", dig(t, quota, "spec/scopeSelector/matchExpressions/0/scopeName"))
+				assert.Contains(t, dependsOn(rec.named(t, "dg-release")), "dg-gcp-critical-pods")
+			},
+		},
+		"airgapped": {
+			func(a *DeepgramReleaseArgs) {
+				a.Billing.Enabled, a.APIKey = true, nil
+				a.LicenseKey, a.LicenseFile = pulumi.String("canary-licence"), pulumi.String("canary-file")
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				in := inputsOf(rec.named(t, "dg-release"))
+				assert.Equal(t, "dg-license-key", dig(t, in, "values/global/deepgramLicenseSecretRef"))
+				assert.Equal(t, "dg-billing-journal", dig(t, in, "values/billing/journal/existingPvcName"))
+				assert.Equal(t, false, dig(t, in, "values/billing/journal/aws/efs/enabled"))
+				assert.Equal(t, "us-central1-docker.pkg.dev/based-hardware/deepgram", dig(t, in, "values/global/initContainer/image/registry"))
+				text, err := json.Marshal(in)
+				require.NoError(t, err)
+				assert.NotContains(t, string(text), "canary")
+				assert.NotContains(t, string(text), "\uE000")
+			},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := prodRelease()
+			tt.change(args)
+			tt.check(t, runRelease(t, one(args)))
+		})
+	}
+}
+
+func TestDeepgramReleaseReportsEveryMistake(t *testing.T) {
+	t.Parallel()
+	rec := &releaseRecorder{}
+	err := pulumi.RunErr(one(nil), pulumi.WithMocks("deepgram", "test", rec))
+	require.Error(t, err)
+	for _, want := range []string{
+		`deepgram release "dg": `, "ImagePrefix: is required", "VolumeHandle: is required", "StorageCapacity: is required",
+		"ModelNamePrefix: is required", "APIKey: is required", "Release.Name: is required", "Release.Namespace: is required",
+		"Release.Tag: is required", "Zone: is required", "Monitoring.Mode:", "Release.TimeoutSeconds: 0",
+		"Release.ChartRepository: is required", "chart version:",
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+	assert.Empty(t, rec.regs, "nothing is registered")
+
+	tests := map[string]struct {
+		change func(*DeepgramReleaseArgs)
+		want   string
+	}{
+		"no host":             {func(a *DeepgramReleaseArgs) { a.Ingress.Host = "" }, "Ingress.Host: is required"},
+		"no address":          {func(a *DeepgramReleaseArgs) { a.IngressAddressName = nil }, "IngressAddressName: is required"},
+		"no certificate":      {func(a *DeepgramReleaseArgs) { a.CertificateNames = nil }, "CertificateNames: is required"},
+		"timeout":             {func(a *DeepgramReleaseArgs) { a.Ingress.StreamTimeoutSeconds = 0 }, "Ingress.StreamTimeoutSeconds: 0 must be 1 or more"},
+		"drain":               {func(a *DeepgramReleaseArgs) { a.Ingress.DrainSeconds = 4000 }, "Ingress.DrainSeconds: 4000 must be 0 to 3600"},
+		"health path":         {func(a *DeepgramReleaseArgs) { a.Ingress.HealthCheckPath = "v1" }, `Ingress.HealthCheckPath: "v1" must begin with /`},
+		"half a pull secret":  {func(a *DeepgramReleaseArgs) { a.PullPassword = nil }, "PullUsername, PullPassword: give both or none"},
+		"no pull secret":      {func(a *DeepgramReleaseArgs) { a.PullUsername, a.PullPassword, a.UsePullSecret = nil, nil, true }, "UsePullSecret: needs"},
+		"grafana alone":       {func(a *DeepgramReleaseArgs) { a.Monitoring.Mode = "existing" }, "Grafana.Enabled: Grafana comes with the bundled monitoring"},
+		"grafana password":    {func(a *DeepgramReleaseArgs) { a.GrafanaPassword = nil }, "GrafanaPassword: is required"},
+		"grafana host":        {func(a *DeepgramReleaseArgs) { a.Grafana.Host = "" }, "Grafana.Host: is required"},
+		"licence":             {func(a *DeepgramReleaseArgs) { a.Billing.Enabled = true }, "LicenseKey: is required"},
+		"null value":          {func(a *DeepgramReleaseArgs) { a.Values = map[string]any{"api": map[string]any{"image": nil}} }, "Values.api.image: null cannot be passed"},
+		"unknown value":       {func(a *DeepgramReleaseArgs) { a.Values = map[string]any{"apy": 1} }, "values: apy is not a key of the chart; did you mean api?"},
+		"text for a boolean":  {func(a *DeepgramReleaseArgs) { a.Values = map[string]any{"agent": map[string]any{"enabled": "false"}} }, "values: agent.enabled must be true or false, not text"},
+		"selector label":      {func(a *DeepgramReleaseArgs) { a.Labels = map[string]string{"app": "x"} }, `Labels: "app" is a label by which`},
+		"two scaling targets": {func(a *DeepgramReleaseArgs) { n := 3; a.Scaling.Engine.BatchRequestsPerPod = &n }, "scaling: exactly one target"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := prodRelease()
+			tt.change(args)
+			assert.ErrorContains(t, args.Validate(), tt.want)
+		})
+	}
+	assert.NoError(t, prodRelease().Validate())
+}
+
+func TestDeepgramReleaseNeedsACertificate(t *testing.T) {
+	t.Parallel()
+	args := prodRelease()
+	args.CertificateNames = pulumi.ToStringArray([]string{""})
+	err := pulumi.RunErr(one(args), pulumi.WithMocks("deepgram", "test", &releaseRecorder{}))
+	assert.ErrorContains(t, err, "CertificateNames: is empty")
+}
