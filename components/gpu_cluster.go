@@ -426,8 +426,9 @@ func (c *gpuCluster) existing() error {
 	return nil
 }
 
-// tagsOf are the network tags that all node pools carry together: only such a
-// set opens every node of the cluster and nothing else is known about it.
+// tagsOf are network tags that together open every node pool; nil where a pool
+// has none. A tag that other machines carry too opens those as well: NodeTags of
+// the arguments then say better.
 func tagsOf(pools []container.GetClusterNodePool) []string {
 	var tags []string
 	seen := map[string]bool{}
@@ -435,7 +436,6 @@ func tagsOf(pools []container.GetClusterNodePool) []string {
 		if len(p.NodeConfigs) == 0 || len(p.NodeConfigs[0].Tags) == 0 {
 			return nil // a pool without a tag would stay closed
 		}
-		// A tag that names the pool's own nodes is enough; the first is as good as any.
 		if tag := strings.TrimSpace(p.NodeConfigs[0].Tags[0]); !seen[tag] {
 			seen[tag] = true
 			tags = append(tags, tag)

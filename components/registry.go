@@ -27,7 +27,7 @@ const (
 var (
 	repositoryRule  = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	locationRule    = regexp.MustCompile(`^([a-z]+-[a-z]+[0-9]+|us|europe|asia)$`)
-	imagePrefixRule = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$`)
+	imagePrefixRule = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$`)
 )
 
 // Registry is where the cluster pulls images from (guide G-II): a repository in
