@@ -31,6 +31,8 @@ type exemption struct {
 	used    bool
 	// unsure tells that a resource it names could not be judged yet.
 	unsure bool
+	// acknowledges tells that it is for a step of a plan, which the engine does not show.
+	acknowledges bool
 }
 
 // newExemptions takes what is complete; the rest is a problem and covers nothing.
@@ -123,7 +125,7 @@ func (x *exemptions) stale(now time.Time) []string {
 		switch {
 		case e.expired:
 			all = append(all, fmt.Sprintf("%s expired on %s: remove it, or renew it with a new reason", what, e.Expires))
-		case !e.used && !e.unsure:
+		case !e.used && !e.unsure && !e.acknowledges:
 			all = append(all, what+" covers no violation: remove it")
 		case e.last.Sub(now) <= 30*24*time.Hour:
 			all = append(all, fmt.Sprintf("%s ends on %s", what, e.Expires))

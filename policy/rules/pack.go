@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/blang/semver"
@@ -34,7 +35,9 @@ func New(o Options) (policyx.PolicyPack, error) {
 	run := newRunner(o)
 	var policies []policyx.Policy
 	for i := range catalogue {
-		policies = append(policies, run.policy(&catalogue[i]))
+		if catalogue[i].Plan == nil {
+			policies = append(policies, run.policy(&catalogue[i]))
+		}
 	}
 	// The engine does not read the pack's own level: each policy carries one.
 	return policyx.NewPolicyPack(PackName, o.Version, policyx.EnforcementLevelMandatory, policies)
@@ -65,7 +68,14 @@ type runner struct {
 	problems   []string
 	exemptions *exemptions
 	notes      notes
+	gone       sync.Map // URNs of components whose disk may be removed
 }
+
+// retired and isRetired remember components whose disk's day of removal has
+// come. A component registers before its children.
+func (r *runner) retired(urn string) { r.gone.Store(urn, true) }
+
+func (r *runner) isRetired(urn string) bool { _, ok := r.gone.Load(urn); return ok }
 
 func newRunner(o Options) *runner {
 	r := &runner{now: o.Now, dryRun: o.DryRun, production: o.Config.Production, config: o.Config}
@@ -73,6 +83,10 @@ func newRunner(o Options) *runner {
 		r.now = time.Now
 	}
 	r.exemptions = newExemptions(o.Config.Exemptions, r.now())
+	for _, e := range r.exemptions.list {
+		rule := find(e.Policy)
+		e.acknowledges = rule != nil && rule.Plan != nil
+	}
 	r.problems = slices.Concat(o.Config.problems, r.checkConfig())
 	return r
 }

@@ -56,6 +56,8 @@ type Rule struct {
 	Resource func(*Judge)
 	// Stack judges all resources together, after the program has run.
 	Stack func(*Judge)
+	// Plan judges one step of a plan; no engine asks for it, but JudgePlan does.
+	Plan func(*Judge, Operation)
 }
 
 // Setting is something that can be set on a rule.

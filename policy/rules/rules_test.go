@@ -229,7 +229,13 @@ func TestRulesAreComplete(t *testing.T) {
 		assert.NotEmpty(t, r.Summary, r.Name)
 		assert.True(t, strings.HasSuffix(r.Advice, "."), r.Name)
 		assert.Contains(t, []Level{Advisory, Mandatory}, r.Level, "%s: the zero level would block nothing", r.Name)
-		assert.NotEqual(t, r.Resource == nil, r.Stack == nil, "%s judges a resource or the stack", r.Name)
+		kinds := 0
+		for _, has := range []bool{r.Resource != nil, r.Stack != nil, r.Plan != nil} {
+			if has {
+				kinds++
+			}
+		}
+		assert.Equal(t, 1, kinds, "%s judges a resource, the stack or a plan", r.Name)
 		assert.Equal(t, r.Resource != nil, len(r.Types) > 0, r.Name)
 		assert.Contains(t, r.Example, "(guide "+r.Step+")", r.Name)
 		for _, s := range r.Settings {

@@ -1,3 +1,0 @@
-package rules
-
-var releaseRules []Rule
