@@ -190,7 +190,11 @@ func (c *gpuCluster) provider() error {
 		// would replace everything in it.
 		ClusterIdentifier: pulumi.String("projects/" + a.Project + "/locations/" + a.Cluster.Location +
 			"/clusters/" + a.clusterName()),
-		EnableServerSideApply:    pulumi.Bool(true),
+		EnableServerSideApply: pulumi.Bool(true),
+		// A rotated Secret changes in place; otherwise it would be gone for a moment,
+		// and pods that start just then would fail.
+		EnableSecretMutable:      pulumi.Bool(true),
+		EnableConfigMapMutable:   pulumi.Bool(true),
 		SuppressHelmHookWarnings: pulumi.Bool(true),
 	}, options...)
 	if err != nil {

@@ -168,10 +168,11 @@ func (b *builder) release(
 		CreateNamespace: true,
 		// Pods wait for nodes by themselves, and helm for pods. What the release
 		// cannot do without is waited for here, because helm would give up on it.
-		After:       append(append(append([]pulumi.Resource{}, cluster.Ready...), registry.Ready...), models.Ready...),
-		ImagePrefix: registry.Prefix,
-		APIKey:      b.secret(c.Release.APIKey),
-		LicenseKey:  b.secret(c.Billing.LicenseKey), LicenseFile: b.secret(c.Billing.LicenseFile),
+		After:        append(append(append([]pulumi.Resource{}, cluster.Ready...), registry.Ready...), models.Ready...),
+		IngressAfter: ingress.Ready,
+		ImagePrefix:  registry.Prefix,
+		APIKey:       b.secret(c.Release.APIKey),
+		LicenseKey:   b.secret(c.Billing.LicenseKey), LicenseFile: b.secret(c.Billing.LicenseFile),
 		VolumeHandle: models.VolumeHandle, StorageCapacity: pulumi.String(models.StorageCapacity),
 		ModelNamePrefix: pulumi.String(models.NamePrefix),
 	}

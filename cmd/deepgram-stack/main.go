@@ -18,7 +18,7 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := commands.Run(ctx, os.Args[1:], commands.SystemStreams())
+	code := commands.Run(ctx, os.Args[1:], commands.NewStreams(os.Stdout, os.Stderr))
 	stop()
 	os.Exit(code)
 }

@@ -76,7 +76,7 @@ func TestFindSaysWhereItLooked(t *testing.T) {
 func TestFindRefusesAnOldCommand(t *testing.T) {
 	t.Parallel()
 	old := filepath.Join(t.TempDir(), "old-pulumi")
-	require.NoError(t, os.WriteFile(old, []byte("#!/bin/sh\necho v3.100.0\n"), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(old, []byte("#!/bin/sh\necho v3.100.0\n"), 0o700))
 	_, _, err := Find(t.Context(), old)
 	require.ErrorContains(t, err, "3.255.0 or newer is needed")
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -139,9 +138,4 @@ func forms(value string) []string {
 		}
 	}
 	return append(list, base64.StdEncoding.EncodeToString([]byte(value)))
-}
-
-// Interrupted tells whether an error comes from a cancelled context.
-func Interrupted(err error, cancelled error) bool {
-	return cancelled != nil && err != nil && errors.Is(err, cancelled)
 }

@@ -348,7 +348,7 @@ func (s *Session) destroy(ctx context.Context, channel chan<- events.EngineEvent
 
 // readBack puts the state into the result. A cancelled rehearsal has none to show.
 func (s *Session) readBack(ctx context.Context) error {
-	if ctx.Err() != nil {
+	if interrupted := ctx.Err() != nil; interrupted {
 		return nil
 	}
 	state, err := s.stack.Export(ctx)

@@ -91,7 +91,7 @@ func TestProdOmi(t *testing.T) {
 		"gcp:serviceaccount/account:Account":                           1,
 		"gcp:compute/disk:Disk":                                        1, // G-S.1
 		"kubernetes:core/v1:Namespace":                                 1, // G-C.3
-		"kubernetes:core/v1:Service":                                   1,
+		"kubernetes:core/v1:Service":                                   2, // API and Grafana
 		"kubernetes:cloud.google.com/v1:BackendConfig":                 2, // API and Grafana
 		"kubernetes:networking.k8s.io/v1:Ingress":                      2,
 		"kubernetes:networking.gke.io/v1:ManagedCertificate":           1, // G-V.2

@@ -197,7 +197,7 @@ func (o *RehearseOptions) writeFiles(result *rehearsal.Result) error {
 	if o.Values != "" {
 		text, err := result.ValuesYAML()
 		if err == nil {
-			err = os.WriteFile(o.Values, text, 0o644) //nolint:gosec // holds no secret
+			err = os.WriteFile(o.Values, text, 0o644)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("writing --values %s: %w", o.Values, err))
@@ -212,7 +212,7 @@ func (o *RehearseOptions) writeFiles(result *rehearsal.Result) error {
 }
 
 func writeManifests(dir string, files map[string]map[string]any) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // holds no secret
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for name, object := range files {
@@ -220,7 +220,7 @@ func writeManifests(dir string, files map[string]map[string]any) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil { //nolint:gosec // holds no secret
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			return err
 		}
 	}

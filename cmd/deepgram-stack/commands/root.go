@@ -37,15 +37,14 @@ type Streams struct {
 	Color bool
 }
 
-// SystemStreams are the process's own.
-func SystemStreams() Streams {
-	s := Streams{Out: os.Stdout, Err: os.Stderr}
-	out, err := int(os.Stdout.Fd()), int(os.Stderr.Fd())
-	s.Terminal = term.IsTerminal(err)
-	if width, height, sizeErr := term.GetSize(err); sizeErr == nil {
+// NewStreams are those of a process: what it knows of its terminal is asked here.
+func NewStreams(stdout, stderr *os.File) Streams {
+	s := Streams{Out: stdout, Err: stderr}
+	s.Terminal = term.IsTerminal(int(stderr.Fd())) && os.Getenv("TERM") != "dumb"
+	if width, height, err := term.GetSize(int(stderr.Fd())); err == nil {
 		s.Width, s.Height = width, height
 	}
-	s.Color = term.IsTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.Color = term.IsTerminal(int(stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return s
 }
 
