@@ -1,11 +1,19 @@
 package components
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -114,6 +122,7 @@ func settled(t *testing.T, prefix string) *config.Config {
 	c.GCP = config.GCP{Project: "acme-speech", Region: "us-central1", Zone: "us-central1-a"}
 	c.Environment.NamePrefix = prefix
 	c.Ingress.Host, c.Grafana.Host = prefix+".example.com", prefix+"-monitor.example.com"
+	c.Ingress.Address = "10.128.0.50"
 	c.Complete()
 	return c
 }
@@ -139,7 +148,7 @@ func networkArgs(c *config.Config) *IngressNetworkArgs {
 		Network: "default", Subnetwork: "default", ProxyOnlySubnet: c.Network.ProxyOnlySubnet,
 		TargetTags: []string{c.Environment.NamePrefix + "-nodes"},
 		API: &APIEntrance{
-			Host: c.Ingress.Host, Address: "10.128.0.50",
+			Host: c.Ingress.Host, Address: c.Ingress.Address,
 			Certificate: CertificateArgs{Bundle: "bundle of " + c.Environment.NamePrefix, Key: pulumi.String("key")},
 		},
 		Grafana: &GrafanaEntrance{Host: c.Grafana.Host},
@@ -171,13 +180,39 @@ func everything(ctx *pulumi.Context, c *config.Config, name string, proxyRange p
 	network := networkArgs(c)
 	network.ProxyRange = proxyRange
 	network.TargetTags = cluster.NodeTags
+	if given := c.Ingress.Certificate; given.Bundle != "" {
+		network.API.Certificate = CertificateArgs{Bundle: given.Bundle, Key: pulumi.String(given.Key.Reveal())}
+	}
 	return NewIngressNetwork(ctx, name+"-network", network)
+}
+
+// selfSigned is a certificate of a host and its key.
+func selfSigned(t *testing.T, host string) (bundle, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotAfter: time.Now().AddDate(1, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	raw, err := x509.MarshalECPrivateKey(private)
+	require.NoError(t, err)
+	encode := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return encode("CERTIFICATE", der), encode("EC PRIVATE KEY", raw)
 }
 
 // twoOfEverything has two environments beside each other in one network.
 func twoOfEverything(t *testing.T) pulumi.RunFunc {
 	first, second := settled(t, "nova-2"), settled(t, "nova-3")
-	second.Ingress.Host = "other.example.com"
+	second.Ingress.Address = "10.128.0.51"
+	for _, c := range []*config.Config{first, second} {
+		bundle, key := selfSigned(t, c.Ingress.Host)
+		c.Ingress.Certificate = config.Certificate{Bundle: bundle, Key: config.NewSecret(key)}
+	}
 	return func(ctx *pulumi.Context) error {
 		network, err := everything(ctx, first, "a", nil)
 		if err != nil {
