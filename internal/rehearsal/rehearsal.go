@@ -218,6 +218,9 @@ func (s *Session) Preview(ctx context.Context) (*report.Operation, error) {
 // Up runs an up under the given name.
 func (s *Session) Up(ctx context.Context, name string) (*report.Operation, error) {
 	operation, err := s.step(ctx, name, s.up)
+	if ctx.Err() != nil {
+		return operation, err // interrupted: there is no time to read the state
+	}
 	return operation, errors.Join(err, s.readBack(ctx))
 }
 
@@ -346,11 +349,8 @@ func (s *Session) destroy(ctx context.Context, channel chan<- events.EngineEvent
 	return err
 }
 
-// readBack puts the state into the result. A cancelled rehearsal has none to show.
+// readBack puts the state into the result.
 func (s *Session) readBack(ctx context.Context) error {
-	if interrupted := ctx.Err() != nil; interrupted {
-		return nil
-	}
 	state, err := s.stack.Export(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the state back: %s", s.redact(err.Error()))
