@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/deepgram-gke/deepgram-gke/config"
+	"github.com/deepgram-gke/deepgram-gke/policy/rules"
 )
 
 // document is one generated file.
@@ -33,6 +34,7 @@ var documents = []document{
 		return config.Documentation(string(example))
 	}},
 	{"docs/configuration.schema.json", func(string) ([]byte, error) { return config.JSONSchema() }},
+	{"docs/policies.md", func(string) ([]byte, error) { return []byte(rules.Markdown()), nil }},
 }
 
 func main() {

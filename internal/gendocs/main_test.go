@@ -24,6 +24,6 @@ func TestRunWritesThenIsContent(t *testing.T) {
 	require.ErrorContains(t, run(os.Stderr, root, true), "docs/configuration.md is not up to date; run make docs")
 	var out strings.Builder
 	require.NoError(t, run(&out, root, false))
-	assert.Equal(t, "wrote docs/configuration.md\nwrote docs/configuration.schema.json\n", out.String())
+	assert.Equal(t, "wrote docs/configuration.md\nwrote docs/configuration.schema.json\nwrote docs/policies.md\n", out.String())
 	require.NoError(t, run(&out, root, true))
 }

@@ -35,7 +35,7 @@ var releaseRules = []Rule{
 		Name: "chart-suits-images", Step: "G-M.product", Level: Mandatory,
 		Summary: "Chart and images must not be a pair that is known not to work",
 		Advice:  "Change chart or images together.",
-		Example: `release "deepgram": chart 0.42.0 with release-260812-fips: readiness probes fail in -fips images, so API and licence proxy never become ready (self-hosted-resources #184); needed: a pair that works (guide G-M.product). use chart 0.43.0 or newer, or images without -fips.`,
+		Example: `release "deepgram": chart 0.42.0 with release-260812-fips: readiness probes fail in -fips images, so API and licence proxy never become ready (self-hosted-resources #184); needed: a pair that works (guide G-M.product). Use chart 0.43.0 or newer, or images without -fips.`,
 		Types:   releaseTypes,
 		Resource: deepgram(func(j *Judge, r release) {
 			v, ok := r.version()

@@ -184,7 +184,7 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"password in the values", []given{goodRelease(obj{v + "kube-prometheus-stack/grafana/adminPassword": "hunter22"})}, []string{"values-hold-no-plain-secret"}, "adminPassword holds a secret in plain"},
 		{"key in the environment", []given{goodRelease(obj{v + "api/extraEnv": []any{obj{"name": "OPENAI_API_KEY", "value": secret{"sk-123456"}}}})}, []string{"values-hold-no-plain-secret"}, "OPENAI_API_KEY"},
 		{"billing as it should be", []given{goodRelease(billing), claim("ReadWriteMany"), backup}, nil, ""},
-		{"billing without a claim", []given{goodRelease(and(billing, obj{v + "billing/journal": obj{"aws": obj{"efs": obj{"enabled": false}}}})), given{
+		{"billing without a claim", []given{goodRelease(and(billing, obj{v + "billing/journal/existingPvcName": nil, v + "billing/journal/aws/efs/enabled": false})), given{
 			kind: cronJobType, name: "backup", in: with(backup.in, obj{"spec/jobTemplate/spec/template/spec/volumes": []any{obj{"persistentVolumeClaim": obj{"claimName": unknown{}}}}}),
 		}}, []string{"billing-has-own-claim"}, "claim template"},
 		{"two replicas on one node's disk", []given{goodRelease(and(billing, obj{v + "billing/replicas": 2})), claim("ReadWriteOnce"), backup}, []string{"billing-replicas-share-storage"}, "ReadWriteOnce; needed: ReadWriteMany"},

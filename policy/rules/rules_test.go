@@ -65,7 +65,8 @@ type given struct {
 	kind, name string
 	in         obj
 	protect    bool
-	parent     string
+	parent     string // type chain in the URN
+	under      string // URN of the parent
 }
 
 func (g given) urn() string {
@@ -75,7 +76,7 @@ func (g given) urn() string {
 func (g given) analyzer(t testing.TB) policyx.AnalyzerResource {
 	t.Helper()
 	return policyx.AnalyzerResource{
-		Type: g.kind, Name: g.name, URN: g.urn(), Properties: value(t, g.in).AsMap(), Options: pulumi.ResourceOptions{Protect: g.protect},
+		Type: g.kind, Name: g.name, URN: g.urn(), Properties: value(t, g.in).AsMap(), Parent: g.under, Options: pulumi.ResourceOptions{Protect: g.protect},
 	}
 }
 
@@ -152,8 +153,16 @@ func messages(found []violation, policy string) string {
 // with is a copy of an object with changes at dotted paths; a nil value removes.
 func with(o obj, changes obj) obj {
 	c := deepCopy(o).(obj)
-	for path, v := range changes {
-		at := c
+	var order []string
+	for _, removing := range []bool{false, true} {
+		for _, path := range sortedKeys(changes) {
+			if (changes[path] == nil) == removing {
+				order = append(order, path)
+			}
+		}
+	}
+	for _, path := range order {
+		at, v := c, changes[path]
 		keys := strings.Split(path, "/")
 		for _, k := range keys[:len(keys)-1] {
 			next, ok := at[k].(obj)
