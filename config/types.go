@@ -226,7 +226,7 @@ type Cluster struct {
 	// NodeZones are the zones of the system, API and licence proxy nodes.
 	NodeZones []string `json:"nodeZones" derived:"[gcp:zone]" format:"zone"`
 	// ReleaseChannel is GKE's release channel.
-	ReleaseChannel string `json:"releaseChannel" default:"REGULAR" enum:"RAPID,REGULAR,STABLE,EXTENDED"`
+	ReleaseChannel string `json:"releaseChannel" default:"REGULAR" enum:"RAPID,REGULAR,STABLE"`
 	// ImageStreaming starts containers before their image is complete; works for
 	// images in Artifact Registry.
 	ImageStreaming bool `json:"imageStreaming" default:"true"`

@@ -12,7 +12,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/deepgram-gke/deepgram-gke/config"
@@ -26,13 +25,10 @@ func fillSecrets(cfg *config.Config, dir string) error {
 		return err
 	}
 	for _, field := range cfg.Secrets() {
-		if field.Secret.Reference() != "" || field.Secret.Reveal() != "" {
+		if field.Secret.Reference() != "" || field.Secret.Reveal() != "" || field.Secret.IsZero() && !field.Required {
 			continue
 		}
-		if field.Secret.IsZero() && !wanted(cfg, field) {
-			continue
-		}
-		value, err := madeUp(field.Path)
+		value, err := madeUp(field.Kind)
 		if err != nil {
 			return fmt.Errorf("making up a value for %s: %w", field.Path, err)
 		}
@@ -42,21 +38,6 @@ func fillSecrets(cfg *config.Config, dir string) error {
 	return nil
 }
 
-// wanted tells whether an absent secret is one that a real environment would have.
-func wanted(cfg *config.Config, field config.SecretField) bool {
-	switch {
-	case strings.HasPrefix(field.Path, "billing."):
-		return cfg.Billing.Enabled
-	case field.Path == "release.apiKey":
-		return !cfg.Billing.Enabled
-	case field.Path == "grafana.adminPassword":
-		return cfg.Grafana.Enabled
-	case strings.HasPrefix(field.Path, "registry.distribution."):
-		return true
-	}
-	return field.Required
-}
-
 // fillNames gives the user name that belongs to a made-up password.
 func fillNames(cfg *config.Config) {
 	if cfg.Registry.Distribution.Username == "" && !cfg.Registry.Distribution.Password.IsZero() {
@@ -64,16 +45,16 @@ func fillNames(cfg *config.Config) {
 	}
 }
 
-// madeUp is a value of the shape that the secret of that path has.
-func madeUp(path string) (string, error) {
+// madeUp is a value of the shape that secrets of that kind have.
+func madeUp(kind string) (string, error) {
 	word, err := randomHex(20)
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case strings.HasSuffix(path, "licenseFile"):
+	switch kind {
+	case config.KindLicenseFile:
 		return `{"license":"` + word + `"}`, nil
-	case strings.HasSuffix(path, ".url"):
+	case config.KindURL:
 		return "https://models.rehearsal.invalid/" + word[:12] + ".dg?signature=" + word, nil
 	}
 	return word, nil

@@ -14,7 +14,7 @@ func NewCloud(cfg *config.Config) (*standin.Cloud, error) {
 	}
 	for _, field := range cfg.Secrets() {
 		if reference := field.Secret.Reference(); reference != "" {
-			value, err := madeUp(field.Path)
+			value, err := madeUp(field.Kind)
 			if err != nil {
 				return nil, err
 			}
