@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"github.com/blang/semver"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/policyx"
 
+	"github.com/deepgram-gke/deepgram-gke/policy/analyzer"
 	"github.com/deepgram-gke/deepgram-gke/policy/rules"
 )
 
@@ -17,12 +17,19 @@ import (
 var version = "0.1.0"
 
 func main() {
-	// Nothing may be written to stdout before this: the engine reads the port there.
-	err := policyx.Main(func(ctx *pulumi.Context) (policyx.PolicyPack, error) {
-		return rules.FromContext(ctx, semver.MustParse(version))
-	})
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "policy pack:", err)
 		os.Exit(1)
 	}
+}
+
+func run() error {
+	v, err := semver.ParseTolerant(version)
+	if err != nil {
+		return fmt.Errorf("version %q: %w", version, err)
+	}
+	return analyzer.Main(os.Stdout, func(stack analyzer.Stack) (policyx.PolicyPack, error) {
+		get := func(key string) (string, bool) { text, ok := stack.Config[key]; return text, ok }
+		return rules.New(rules.Options{Version: v, Config: rules.FromStack(get), DryRun: stack.DryRun, Settings: analyzer.Settings})
+	})
 }

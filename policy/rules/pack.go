@@ -26,6 +26,9 @@ type Options struct {
 	DryRun bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Settings finds the settings that the engine gave a policy over the stack;
+	// nil where the server has no way to pass them.
+	Settings func(context.Context) map[string]any
 }
 
 // New is the pack with all rules. Mistakes in the configuration are no error,
@@ -68,6 +71,7 @@ type runner struct {
 	problems   []string
 	exemptions *exemptions
 	notes      notes
+	settings   func(context.Context) map[string]any
 	gone       sync.Map // URNs of components whose disk may be removed
 }
 
@@ -78,7 +82,7 @@ func (r *runner) retired(urn string) { r.gone.Store(urn, true) }
 func (r *runner) isRetired(urn string) bool { _, ok := r.gone.Load(urn); return ok }
 
 func newRunner(o Options) *runner {
-	r := &runner{now: o.Now, dryRun: o.DryRun, production: o.Config.Production, config: o.Config}
+	r := &runner{now: o.Now, dryRun: o.DryRun, production: o.Config.Production, config: o.Config, settings: o.Settings}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -98,8 +102,12 @@ func (r *runner) policy(rule *Rule) policyx.Policy {
 	if rule.Stack != nil {
 		return policyx.NewStackValidationPolicy(rule.Name, policyx.StackValidationPolicyArgs{
 			Description: description, EnforcementLevel: level, ConfigSchema: schema,
-			ValidateStack: func(_ context.Context, args policyx.StackValidationArgs) error {
-				j := &Judge{rule: rule, run: r, settings: rule.values(r.config.Settings[rule.Name], nil), report: args.Manager.ReportViolation}
+			ValidateStack: func(ctx context.Context, args policyx.StackValidationArgs) error {
+				var pack map[string]any
+				if r.settings != nil {
+					pack = r.settings(ctx)
+				}
+				j := &Judge{rule: rule, run: r, settings: rule.values(r.config.Settings[rule.Name], pack), report: args.Manager.ReportViolation}
 				for _, a := range args.Resources {
 					j.Resources = append(j.Resources, resource(a))
 				}

@@ -32,8 +32,15 @@ func (v Value) child(name string, p property.Value) Value {
 	case v.path != "":
 		path = v.path + "." + name
 	}
+	if p.IsString() && p.AsString() == redacted {
+		p = property.New(property.Computed).WithSecret(true)
+	}
 	return Value{judge: v.judge, path: path, v: p, secret: v.secret || p.Secret()}
 }
+
+// redacted is what the engine shows instead of a secret that it cannot decrypt,
+// in an analysis of a state file.
+const redacted = "[secret]"
 
 // Get goes down by keys; an absent step gives an absent value.
 func (v Value) Get(keys ...string) Value {
