@@ -119,6 +119,9 @@ func sentence(err error, code int, reading bool) string {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "refuses connections: check host, port and proxy"
 	}
+	if code == 0 && temporary(err) {
+		return "broke the connection again and again: run again; what was copied is kept"
+	}
 	if code != 0 {
 		return fmt.Sprintf("answered %d %s: %s", code, http.StatusText(code), plain(err))
 	}

@@ -79,6 +79,7 @@ func group(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
+	c.SuggestionsMinimumDistance = 2
 	hint := ""
 	if names := c.SuggestionsFor(args[0]); len(names) > 0 {
 		hint = fmt.Sprintf("; did you mean %s?", strings.Join(names, " or "))
