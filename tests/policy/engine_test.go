@@ -90,9 +90,18 @@ func watch(found *[]apitype.PolicyEvent) (ch chan events.EngineEvent, done func(
 
 func (w *world) preview(t testing.TB, options ...optpreview.Option) ([]apitype.PolicyEvent, error) {
 	t.Helper()
+	return w.previewWith(t, pack, options...)
+}
+
+// previewWith previews with a pack given as a file or folder; "" is none.
+func (w *world) previewWith(t testing.TB, pack string, options ...optpreview.Option) ([]apitype.PolicyEvent, error) {
+	t.Helper()
+	if pack != "" {
+		options = append(options, optpreview.PolicyPacks(pack))
+	}
 	var found []apitype.PolicyEvent
 	ch, done := watch(&found)
-	options = append([]optpreview.Option{optpreview.PolicyPacks(pack), optpreview.EventStreams(ch), optpreview.SuppressProgress()}, options...)
+	options = append([]optpreview.Option{optpreview.EventStreams(ch), optpreview.SuppressProgress()}, options...)
 	_, err := w.stack.Preview(t.Context(), options...)
 	done()
 	return found, err
