@@ -43,12 +43,12 @@ func (m *meter) Done(n int64) {
 		return
 	}
 	m.last = now
-	line := "progress: " + bytes(m.done)
+	line := "progress: " + byteSize(m.done)
 	if m.total > 0 {
-		line += fmt.Sprintf(" of %s (%d %%)", bytes(m.total), min(100, m.done*100/m.total))
+		line += fmt.Sprintf(" of %s (%d %%)", byteSize(m.total), min(100, m.done*100/m.total))
 	}
 	if s := now.Sub(m.start).Seconds(); s > 0 {
-		line += fmt.Sprintf(", %s/s", bytes(int64(float64(m.done)/s)))
+		line += fmt.Sprintf(", %s/s", byteSize(int64(float64(m.done)/s)))
 	}
 	fmt.Fprintln(m.w, line)
 }
@@ -60,8 +60,8 @@ func (m *meter) Note(line string) {
 	fmt.Fprintln(m.w, line)
 }
 
-// bytes is a size for people.
-func bytes(n int64) string {
+// byteSize is a size for people.
+func byteSize(n int64) string {
 	const unit = 1024
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
