@@ -131,6 +131,15 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 			func() error { _, err := NewBackendConfig(ctx, "n", &BackendConfigArgs{}); return err },
 			func() error { _, err := NewFrontendConfig(ctx, "n", &FrontendConfigArgs{}); return err },
 			func() error { _, err := NewManagedCertificate(ctx, "n", &ManagedCertificateArgs{}); return err },
+			func() error { _, err := NewBucket(ctx, "n", &BucketArgs{Location: s}); return err },
+			func() error {
+				_, err := NewBucketIAMMember(ctx, "n", &BucketIAMMemberArgs{Bucket: s, Member: s, Role: s})
+				return err
+			},
+			func() error { _, err := NewStorageClass(ctx, "n", &StorageClassArgs{Provisioner: s}); return err },
+			func() error { _, err := NewCronJob(ctx, "n", &CronJobArgs{Spec: &CronJobSpec{}}); return err },
+			func() error { _, err := NewRole(ctx, "n", &RoleArgs{}); return err },
+			func() error { _, err := NewRoleBinding(ctx, "n", &RoleBindingArgs{RoleRef: &RoleRef{}}); return err },
 		} {
 			if err := register(); err != nil {
 				return err
@@ -138,7 +147,7 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 		}
 		return nil
 	})
-	require.Len(t, r.regs, 14)
+	require.Len(t, r.regs, 20)
 	for _, reg := range r.regs {
 		want := GCPVersion
 		if reg.TypeToken[:4] == "kube" {
@@ -179,6 +188,15 @@ func TestMissingArguments(t *testing.T) {
 			"Router":      func() error { _, err := NewRouterNat(ctx, "n", nil); return err },
 			"ManagedZone": func() error { _, err := NewRecordSet(ctx, "n", nil); return err },
 			"Chart":       func() error { _, err := NewRelease(ctx, "n", nil); return err },
+			"Location":    func() error { _, err := NewBucket(ctx, "n", nil); return err },
+			"Bucket":      func() error { _, err := NewBucketIAMMember(ctx, "n", nil); return err },
+			"Role": func() error {
+				_, err := NewBucketIAMMember(ctx, "n", &BucketIAMMemberArgs{Bucket: s, Member: s})
+				return err
+			},
+			"Provisioner": func() error { _, err := NewStorageClass(ctx, "n", nil); return err },
+			"Spec":        func() error { _, err := NewCronJob(ctx, "n", nil); return err },
+			"RoleRef":     func() error { _, err := NewRoleBinding(ctx, "n", nil); return err },
 		} {
 			require.EqualError(t, register(), "invalid value for required argument '"+want+"'")
 		}
