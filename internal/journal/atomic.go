@@ -1,0 +1,137 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// partSuffix ends the names of files that are being written. Nothing reads
+// them, and the next writer in the same folder removes those that nobody holds.
+const partSuffix = ".part"
+
+// ErrExists says that a file or object of that name is there already. Nothing
+// here ever overwrites one.
+var ErrExists = errors.New("exists already and is never overwritten")
+
+// newFile is a file that appears under its name when it is complete, and never
+// takes the place of another.
+type newFile struct {
+	*os.File
+	path string
+	done bool
+}
+
+// createNew begins the file path. The folder is made if it is missing.
+func createNew(path string) (*newFile, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("%s: %w", path, ErrExists)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	removeParts(dir)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*"+partSuffix)
+	if err != nil {
+		return nil, err
+	}
+	// The lock tells others that somebody is at work; it ends with the process.
+	// Where the file system has no locks, a part is never taken for abandoned.
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	return &newFile{File: f, path: path}, nil
+}
+
+// removeParts removes what killed writers left in dir.
+func removeParts(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), partSuffix) || !e.Type().IsRegular() {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, e.Name()), os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.Remove(f.Name())
+		}
+		f.Close()
+	}
+}
+
+// commit puts the file under its name, on the disk for good. It fails with
+// ErrExists where something of that name has appeared.
+func (f *newFile) commit(mode fs.FileMode) error {
+	defer f.discard()
+	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
+		return err
+	}
+	if err := link(f.Name(), f.path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.path))
+}
+
+// link gives the file a second name, or its new name where the file system has
+// no links; never one that is taken.
+func link(from, to string) error {
+	err := os.Link(from, to)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s: %w", to, ErrExists)
+	case err != nil:
+		return fmt.Errorf("naming %s: the file system must have hard links or renames that do not replace: %w", to, err)
+	}
+	return nil
+}
+
+// discard removes what is not committed. It may be called twice.
+func (f *newFile) discard() {
+	if f.done {
+		return
+	}
+	f.done = true
+	_ = os.Remove(f.Name())
+	_ = f.Close()
+}
+
+// syncDir makes names in dir survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Some network file systems do not sync folders; the file itself is synced.
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return nil
+}
+
+// writeNew writes all of r to the new file path.
+func writeNew(ctx context.Context, path string, r io.Reader, mode fs.FileMode) error {
+	f, err := createNew(path)
+	if err != nil {
+		return err
+	}
+	defer f.discard()
+	if _, err := io.CopyBuffer(withContext{ctx, f}, struct{ io.Reader }{r}, make([]byte, chunkSize)); err != nil {
+		return err
+	}
+	return f.commit(mode)
+}

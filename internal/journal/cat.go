@@ -1,0 +1,114 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The stream of Cat is a line of JSON (head), the bytes, and a line of JSON
+// (foot). Whoever reads it knows by the foot that nothing is missing, and by its
+// digest that nothing is changed; without the foot it goes on from where it is.
+
+// head is the first line of a stream.
+type head struct {
+	Snapshot
+	Offset int64 `json:"offset"`
+}
+
+// foot is the last line of a stream.
+type foot struct {
+	// SHA256 is the digest of the whole snapshot, from its first byte.
+	SHA256 string `json:"sha256"`
+}
+
+// CatOptions set up Cat.
+type CatOptions struct {
+	// Path is the journal. Required.
+	Path string
+	// Offset is the first byte to send.
+	Offset int64
+	// Size is that of the snapshot that is being continued; 0 takes one.
+	Size int64
+	// Wait is how long to wait for the end of a line; 0 means 5 s.
+	Wait time.Duration
+	// Compress packs the stream with zstd.
+	Compress bool
+}
+
+// Cat writes a snapshot of the journal, with its digest, for Fetch to read. It
+// runs beside the journal, in the helper pod.
+func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
+	if o.Wait == 0 {
+		o.Wait = 5 * time.Second
+	}
+	f, err := os.Open(o.Path)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	defer f.Close()
+	h := head{Snapshot: Snapshot{Size: o.Size}, Offset: o.Offset}
+	if o.Size == 0 {
+		if h.Snapshot, err = TakeSnapshot(ctx, f, o.Wait); err != nil {
+			return err
+		}
+	}
+	if o.Offset < 0 || o.Offset > h.Size {
+		return fmt.Errorf("offset %d: must be 0 to %d", o.Offset, h.Size)
+	}
+	out := bufio.NewWriterSize(w, chunkSize)
+	var body io.Writer = out
+	finish := out.Flush
+	if o.Compress {
+		z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return err
+		}
+		body, finish = z, func() error { return errors.Join(z.Close(), out.Flush()) }
+	}
+	e := json.NewEncoder(body)
+	if err := e.Encode(h); err != nil {
+		return err
+	}
+	digest := sha256.New()
+	if n, err := io.Copy(digest, io.LimitReader(f, o.Offset)); err != nil || n < o.Offset {
+		return shrunk(err, n, h.Size)
+	}
+	n, err := io.CopyBuffer(io.MultiWriter(digest, withContext{ctx, body}), struct{ io.Reader }{io.LimitReader(f, h.Size-o.Offset)}, make([]byte, chunkSize))
+	if err != nil || n < h.Size-o.Offset {
+		return shrunk(err, o.Offset+n, h.Size)
+	}
+	if err := e.Encode(foot{SHA256: hex.EncodeToString(digest.Sum(nil))}); err != nil {
+		return err
+	}
+	return finish()
+}
+
+func shrunk(err error, at, size int64) error {
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return fmt.Errorf("journal: ends at byte %d, though it had %d: a journal never shrinks", at, size)
+}
+
+// withContext is a writer that ends with its context.
+type withContext struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (w withContext) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.w.Write(p)
+}

@@ -1,0 +1,233 @@
+package journal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Open starts the stream of Cat at a journal's source, from offset on, of the
+// snapshot of that size (0 takes one), and writes it to w until it ends.
+type Open func(ctx context.Context, offset, size int64, compress bool, w io.Writer) error
+
+// FetchOptions set up Fetch. The zero value works.
+type FetchOptions struct {
+	// Tries is how often in a row the stream may end without a byte of
+	// progress; 0 means 6.
+	Tries int
+	// FirstWait is the wait before the second try, doubled after, at most 10 s;
+	// 0 means 500 ms.
+	FirstWait time.Duration
+	// Stall ends a stream that is silent for so long; 0 means 1 minute.
+	Stall time.Duration
+	// Compress packs the stream with zstd.
+	Compress bool
+	// Progress hears how many bytes came; nil nobody.
+	Progress func(bytes int64)
+	// Note hears of a cut; nil nobody.
+	Note func(line string)
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// fatal is an error that another try does not mend.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+// Fetched is what a transfer brought.
+type Fetched struct {
+	Report
+	// Cuts counts how often the connection was lost.
+	Cuts int `json:"cuts,omitempty"`
+}
+
+// Fetch copies a journal from its source to w, goes on where a cut ended it,
+// and returns only after the digest of what was written is the source's.
+func Fetch(ctx context.Context, open Open, w io.Writer, o FetchOptions) (Fetched, error) {
+	orDefault(&o.Tries, 6)
+	orDefault(&o.FirstWait, 500*time.Millisecond)
+	orDefault(&o.Stall, time.Minute)
+	t := &transfer{o: o, open: open, sink: newSink(), to: w}
+	wait, left := o.FirstWait, o.Tries
+	var cuts int
+	for {
+		before := t.sink.r.Size
+		err := t.try(ctx)
+		if err == nil {
+			return Fetched{Report: t.sink.report(), Cuts: cuts}, nil
+		}
+		if ctx.Err() != nil {
+			return Fetched{}, ctx.Err()
+		}
+		if f := (fatal{}); errors.As(err, &f) {
+			return Fetched{}, f.error
+		}
+		if t.sink.r.Size > before {
+			wait, left = o.FirstWait, o.Tries
+		}
+		if left--; left <= 0 {
+			return Fetched{}, fmt.Errorf("transfer stopped at byte %d of %d after %d tries without progress: %w", t.sink.r.Size, t.size, o.Tries, err)
+		}
+		cuts++
+		if o.Note != nil {
+			o.Note(fmt.Sprintf("transfer cut at byte %d: %v; going on in %s", t.sink.r.Size, err, wait))
+		}
+		select {
+		case <-ctx.Done():
+			return Fetched{}, ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+// transfer is a copy under way.
+type transfer struct {
+	o    FetchOptions
+	open Open
+	sink *sink
+	to   io.Writer
+	// size is that of the snapshot, known after the first head.
+	size    int64
+	started bool
+}
+
+// try runs one stream to its end.
+func (t *transfer) try(ctx context.Context) error {
+	if t.started && t.size == 0 {
+		t.started = false // an empty journal: look again
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(t.o.Stall, func() { cancel(fmt.Errorf("no byte for %s", t.o.Stall)) })
+	defer watch.Stop()
+	pr, pw := io.Pipe()
+	opened := make(chan error, 1)
+	go func() {
+		err := t.open(ctx, t.sink.r.Size, t.size, t.o.Compress, pw)
+		opened <- err
+		if err == nil {
+			err = io.EOF
+		}
+		pw.CloseWithError(err)
+	}()
+	err := t.read(pr, func() { watch.Reset(t.o.Stall) })
+	// Whatever the source still has to say is not wanted any more.
+	pr.CloseWithError(errDone)
+	cancel(nil)
+	openErr := <-opened
+	if err == nil {
+		return nil
+	}
+	if f := (fatal{}); errors.As(err, &f) {
+		return err
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	if openErr != nil && !errors.Is(openErr, errDone) {
+		return openErr
+	}
+	return err
+}
+
+var errDone = errors.New("done")
+
+func (t *transfer) read(r io.Reader, alive func()) error {
+	r = &alert{r, alive}
+	if t.o.Compress {
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
+		if err != nil {
+			return fatal{err}
+		}
+		defer z.Close()
+		r = z
+	}
+	in := bufio.NewReaderSize(r, chunkSize)
+	var h head
+	if err := line(in, &h); err != nil {
+		return err
+	}
+	switch {
+	case h.Offset != t.sink.r.Size:
+		return fatal{fmt.Errorf("source began at byte %d instead of %d", h.Offset, t.sink.r.Size)}
+	case t.started && h.Size != t.size:
+		return fatal{fmt.Errorf("source has a snapshot of %d bytes instead of %d", h.Size, t.size)}
+	}
+	t.size, t.started = h.Size, true
+	n, err := io.CopyBuffer(keeper{t}, struct{ io.Reader }{io.LimitReader(in, t.size-t.sink.r.Size)}, make([]byte, chunkSize))
+	_ = n
+	if err != nil {
+		return err
+	}
+	if t.sink.r.Size < t.size {
+		return io.ErrUnexpectedEOF
+	}
+	var f foot
+	if err := line(in, &f); err != nil {
+		return err
+	}
+	if got := t.sink.report().SHA256; got != f.SHA256 {
+		return fatal{fmt.Errorf("digest of what arrived is %s, of the source %s: the journal was changed while it was copied, or the transfer is broken; nothing is kept", got, f.SHA256)}
+	}
+	return nil
+}
+
+// line reads one line of JSON. A line without its end is a cut.
+func line(in *bufio.Reader, v any) error {
+	b, err := in.ReadBytes('\n')
+	if err != nil {
+		return noEOF(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fatal{fmt.Errorf("source: answers something else than a journal: %w", err)}
+	}
+	return nil
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// keeper writes to the destination and the sink. A destination that fails
+// (a full disk) is not asked again.
+type keeper struct{ t *transfer }
+
+func (k keeper) Write(p []byte) (int, error) {
+	if n, err := k.t.to.Write(p); err != nil {
+		return n, fatal{err}
+	}
+	if k.t.o.Progress != nil {
+		k.t.o.Progress(int64(len(p)))
+	}
+	return k.t.sink.Write(p)
+}
+
+// alert tells of every byte that comes.
+type alert struct {
+	r     io.Reader
+	alive func()
+}
+
+func (a *alert) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if n > 0 {
+		a.alive()
+	}
+	return n, err
+}
