@@ -171,6 +171,18 @@ func (c *Config) ResolveFiles(dir string) error {
 		*name = ""
 		return string(text)
 	}
+	if c.Registry.Lock != "" {
+		if file, text := c.Registry.Lock, read("registry.lock", &c.Registry.Lock); text != "" {
+			// The program that mirrors reads it, wherever it is started.
+			if !filepath.IsAbs(file) {
+				file = filepath.Join(dir, file)
+			}
+			if absolute, err := filepath.Abs(file); err == nil {
+				file = absolute
+			}
+			c.Registry.Lock = file
+		}
+	}
 	for _, at := range c.certificates() {
 		// Both ways at once is a mistake that Validate reports: do not hide it.
 		if at.cert.Bundle == "" {

@@ -49,6 +49,7 @@ var formats = map[string]format{
 	"image-type":   pattern(`^[A-Z][A-Z0-9_]*$`, "a node image type such as COS_CONTAINERD"),
 	"accelerator":  pattern(`^[a-z0-9]+(-[a-z0-9]+)*$`, "an accelerator type such as nvidia-l4"),
 	"bucket":       pattern(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`, "3 to 63 lower-case letters, digits, hyphens, underscores and points"),
+	"image":        pattern(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$`, "registry/path:tag or registry/path@sha256:digest, such as registry.example.com/deepgram/deepgram-ops:v1.0.0"),
 	"image-prefix": pattern(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`, "registry/path without https:// and tag, such as registry.example.com/deepgram"),
 
 	"quantity":         {valid: func(s string) bool { _, ok := parseQuantity(s); return ok }, allowed: "a quantity above 0, such as 2, 500m or 4Gi", pattern: quantityForm},

@@ -25,6 +25,9 @@ type NamedModelSet struct {
 	// ChartNamePrefix is the chart's gpd.namePrefix: another disk has another one,
 	// because the chart's volume and claim cannot change their disk.
 	ChartNamePrefix string
+	// Hash is 8 hex digits that tell this disk and these files from others; empty
+	// without files. A link that was signed again has the same hash.
+	Hash string
 }
 
 // defaultChartPrefix is the chart's own default of gpd.namePrefix.
@@ -91,6 +94,9 @@ func (m *Models) settle(s NamedModelSet) NamedModelSet {
 		s.ChartNamePrefix = defaultChartPrefix + "-" + id
 	default:
 		s.ChartNamePrefix = defaultChartPrefix + "-" + shortHash([]byte(id))
+	}
+	if len(s.Files) > 0 {
+		s.Hash = strings.TrimPrefix(s.ChartNamePrefix, defaultChartPrefix+"-")
 	}
 	return s
 }

@@ -106,6 +106,12 @@ type Registry struct {
 	// Distribution are the distribution credentials of the Deepgram console for
 	// quay.io (guide G-I). Required for mirror and pull-through.
 	Distribution Distribution `json:"distribution"`
+	// Lock is a file that pins the digests of a mirror, relative to the project's
+	// folder; make it with deepgram-ops images mirror --lock.
+	Lock string `json:"lock"`
+	// OpsImage is the image of deepgram-ops that jobs run (loading models, backups).
+	// A mirror publishes it by itself; elsewhere deepgram-ops images publish does.
+	OpsImage string `json:"opsImage" derived:"<registry>/deepgram-ops:<version>" format:"image"`
 }
 
 // Distribution are the credentials of quay.io (guide G-I).

@@ -44,7 +44,7 @@ func (v *validator) missingCertificate(path, message string) {
 	key := Namespace + ":" + path
 	v.add(Problem{Key: key, Message: message, MissingSecret: true,
 		Allowed: "bundle or bundleFile with key or keyFile; or existing",
-		Fix: fmt.Sprintf(`set it with pulumi config set --path '%s.bundle' -- "$(cat bundle.pem)" and pulumi config set --secret --path '%s.key' -- "$(cat key.pem)"`,
+		Fix: fmt.Sprintf(`set it with pulumi config set --path '%s.bundle' < bundle.pem and pulumi config set --secret --path '%s.key' < key.pem`,
 			key, key)})
 }
 

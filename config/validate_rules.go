@@ -23,6 +23,9 @@ func (v *validator) release() {
 	if c.Registry.URL != "" && c.Registry.Mode != "existing" {
 		v.problem("registry.url", quote(c.Registry.URL), "is only for registry.mode existing", "", "remove it, or set registry.mode to existing")
 	}
+	if c.Registry.Lock != "" && c.Registry.Mode != "mirror" {
+		v.problem("registry.lock", quote(c.Registry.Lock), "is only for registry.mode mirror", "", "remove it, or set registry.mode to mirror")
+	}
 	for path, secret := range map[string]Secret{
 		"release.apiKey": c.Release.APIKey, "registry.distribution.password": c.Registry.Distribution.Password, "billing.licenseKey": c.Billing.LicenseKey,
 	} {
@@ -182,6 +185,10 @@ func (v *validator) models() {
 			v.problem(set.Key+".retire", set.Retire, "would remove the active set", "", "remove it, or set models.active to another set")
 		}
 		v.files(set.Key, set.Files)
+		if len(set.Files) > 0 && v.c.Registry.Mode == "pull-through" && v.c.Registry.OpsImage == "" {
+			v.problem(set.Key+".files", "", "need registry.opsImage: a pull-through of quay.io does not have the image that loads them", "",
+				"publish it elsewhere with deepgram-ops images publish, and name it in registry.opsImage")
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ var bad = []struct {
 		`deepgram-stack:ingress.address: 192.168.100.7 is not in the subnetwork default; allowed: an address in 10.128.0.0/9, in the range of the region; choose another, or leave it out and Google chooses`,
 		`deepgram-stack:ingress.address: 192.168.100.7 lies in network.proxyOnlySubnet.cidr 192.168.100.0/23; allowed: an address of the subnetwork default; choose another, or leave it out and Google chooses`,
 	}},
-	{`ingress.certificate={}`, []string{`deepgram-stack:ingress.certificate: is missing; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' -- "$(cat bundle.pem)" and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' -- "$(cat key.pem)"`}},
+	{`ingress.certificate={}`, []string{`deepgram-stack:ingress.certificate: is missing; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' < bundle.pem and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' < key.pem`}},
 	{`ingress.certificate={existing: a, bundle: b}`, []string{`deepgram-stack:ingress.certificate.existing: excludes ingress.certificate.{bundle, bundleFile, key, keyFile, name}; allowed: one of the two; remove one`}},
 	{`ingress.certificate={bundle: nonsense, key: nonsense}`, []string{
 		`deepgram-stack:ingress.certificate.bundle: is not PEM; allowed: PEM certificates, the host's first, then the CA's`,
@@ -97,7 +97,7 @@ var bad = []struct {
 		`deepgram-stack:ingress.certificate.bundle: is not PEM; allowed: PEM certificates, the host's first, then the CA's`,
 		`deepgram-stack:ingress.certificate.key: is not PEM; allowed: an unencrypted private key in PEM`,
 	}},
-	{`ingress.certificate={keyFile: key.pem}`, []string{`deepgram-stack:ingress.certificate: has no bundle; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' -- "$(cat bundle.pem)" and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' -- "$(cat key.pem)"`}},
+	{`ingress.certificate={keyFile: key.pem}`, []string{`deepgram-stack:ingress.certificate: has no bundle; allowed: bundle or bundleFile with key or keyFile; or existing; set it with pulumi config set --path 'deepgram-stack:ingress.certificate.bundle' < bundle.pem and pulumi config set --secret --path 'deepgram-stack:ingress.certificate.key' < key.pem`}},
 	{`ingress.previousCertificate={}`, []string{`deepgram-stack:ingress.previousCertificate: is empty; give a certificate or remove the key`}},
 	{`ingress.previousCertificate={existing: wild}`, []string{`deepgram-stack:ingress.previousCertificate: "wild" is the same as ingress.certificate; remove it, or give the new certificate in ingress.certificate`}},
 	{`ingress.drainSeconds=4000`, []string{`deepgram-stack:ingress.drainSeconds: 4000 is out of range; allowed: 0 to 3600`}},
