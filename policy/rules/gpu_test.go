@@ -191,3 +191,22 @@ func TestGPUPoolWithoutLabelIsAnEnginePool(t *testing.T) {
 	training := enginePool(obj{"nodeConfig/labels": obj{roleLabel: "training"}, "nodeConfig/machineType": "g2-standard-4"})
 	assert.Empty(t, judged(t, Options{}, training), "a label for another use is no engine pool")
 }
+
+// TestPoolsThatAClusterListsAreNotCountedTwice has what a real cluster's outputs
+// look like: they list the pools that are resources of their own.
+func TestPoolsThatAClusterListsAreNotCountedTwice(t *testing.T) {
+	t.Parallel()
+	engine := enginePool(obj{"autoscaling/totalMaxNodeCount": 10})
+	cluster := given{kind: clusterType, name: "c", in: obj{
+		"name": "c", "location": "us-central1", "removeDefaultNodePool": true, "deletionProtection": true,
+		"nodePools": []any{engine.in}, "nodeConfig": engine.in["nodeConfig"],
+	}}
+	found := broken(t, Options{}, cluster, engine)
+	assert.Equal(t, []string{"replicas-fit-nodes"}, names(found))
+	assert.Contains(t, messages(found, "replicas-fit-nodes"), "its pools hold 10; needed: room for 11")
+
+	cluster.in["nodePools"], cluster.in["nodeConfig"] = unknown{}, unknown{}
+	cluster.in = with(cluster.in, nil)
+	preview := judged(t, Options{DryRun: true}, goodStack(cluster)...)
+	assert.Empty(t, messages(preview, "values-of-the-stack-are-known"))
+}

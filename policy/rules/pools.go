@@ -2,7 +2,10 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/hardware"
 )
@@ -48,11 +51,22 @@ func (j *Judge) pools(r Resource) []pool {
 		return []pool{{on: r, what: fmt.Sprintf("node pool %q", r.Name), in: in, node: in.Get("nodeConfig")}}
 	case clusterType:
 		var all []pool
+		pools, node := in.Get("nodePools"), in.Get("nodeConfig")
+		if len(j.Resources) > 0 {
+			// Rules over the stack see the cluster's outputs: what is not known
+			// there was not written by anybody, and pools of their own are listed.
+			if !pools.Known() {
+				pools = in.child("nodePools", property.Value{})
+			}
+			if !node.Known() {
+				node = in.child("nodeConfig", property.Value{})
+			}
+		}
+		listed := slices.DeleteFunc(pools.List(), j.isOwnPool)
 		// The default pool exists unless it is removed, or pools are listed.
-		listed := in.Get("nodePools").List()
 		if !in.Get("removeDefaultNodePool").Flag(false) && len(listed) == 0 && !in.Get("enableAutopilot").Flag(false) {
 			all = append(all, pool{
-				on: r, what: fmt.Sprintf("default node pool of cluster %q", r.Name), in: in, node: in.Get("nodeConfig"), inline: true,
+				on: r, what: fmt.Sprintf("default node pool of cluster %q", r.Name), in: in, node: node, inline: true,
 			})
 		}
 		for i, p := range listed {
@@ -67,6 +81,21 @@ func (j *Judge) pools(r Resource) []pool {
 		return all
 	}
 	return nil
+}
+
+// isOwnPool tells whether a pool that a cluster lists is a NodePool of the stack.
+func (j *Judge) isOwnPool(listed Value) bool {
+	name := listed.Get("name")
+	if !name.Known() || !name.Present() {
+		return false
+	}
+	for _, r := range j.All(nodePoolType) {
+		n := property.New(r.Properties).AsMap().Get("name")
+		if n.IsString() && n.AsString() == name.Text() {
+			return true
+		}
+	}
+	return false
 }
 
 // role is the pool's role by label; "" has none.
