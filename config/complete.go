@@ -53,17 +53,43 @@ func (c *Config) Complete() {
 		streams := 30 // what the guide's production uses on an L4
 		e.StreamsPerPod = &streams
 	}
-	if c.Billing.JournalGb == 0 {
-		// 1024 GB is the smallest Filestore instance; a block journal grows by
-		// megabytes a month.
-		c.Billing.JournalGb = 1024
-		if c.Billing.Storage == "block" {
-			c.Billing.JournalGb = 10
-		}
+	c.Billing.complete()
+	setDefault(&c.Billing.Backup.Location, c.GCP.Region)
+	if c.Billing.Enabled && c.Billing.Architecture == "standard" {
+		// API and Engine ask billing themselves: a proxy would run idle.
+		c.LicenseProxy.Enabled = false
 	}
 	if c.GCP.Project != "" {
 		setDefault(&c.Billing.Backup.Bucket, bucketName(c.GCP.Project, prefix))
 	}
+}
+
+// complete chooses the size of the journals' volume: a block journal grows by
+// megabytes a month, and Filestore has a least size.
+func (b *Billing) complete() {
+	if b.JournalGb == 0 {
+		b.JournalGb = max(b.LeastJournalGb(), 10)
+	}
+}
+
+// Filestore tells whether the journals' volume is a Filestore instance.
+func (b *Billing) Filestore() bool {
+	return b.Storage == "shared" && b.ExistingClaim == "" && !b.ShareModels &&
+		(b.StorageClass == "" || strings.HasSuffix(b.StorageClass, "-rwx"))
+}
+
+// LeastJournalGb is the least size of the journals' volume in GiB: Filestore's,
+// or 1.
+func (b *Billing) LeastJournalGb() int {
+	switch {
+	case !b.Filestore():
+		return 1
+	case b.StorageClass == "enterprise-multishare-rwx":
+		return 100
+	case b.StorageClass == "premium-rwx" || b.StorageClass == "" && b.FilestoreTier == "premium":
+		return 2560
+	}
+	return 1024
 }
 
 // bucketName is <project>-<prefix>-journals; where that is too long for a bucket,

@@ -255,6 +255,7 @@ func TestSecretsFindsEveryField(t *testing.T) {
 	assert.Equal(t, map[string]bool{
 		"release.apiKey": true, "registry.distribution.password": true, "grafana.adminPassword": true, "billing.licenseKey": false,
 		"billing.licenseFile": false, "ingress.certificate.key": false, "ingress.previousCertificate.key": false, "models.sets.nova-3.files[0].url": true,
+		"billing.backup.s3.accessKeyId": false, "billing.backup.s3.secretAccessKey": false,
 	}, required)
 	assert.Equal(t, "https://other.example.com/nova-3.dg", c.Models.Sets["nova-3"].Files[0].URL.Reveal(), "what is filled in is in the configuration")
 }

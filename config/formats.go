@@ -27,6 +27,8 @@ func pattern(expression, allowed string) format {
 }
 
 const (
+	dnsSubdomain = `^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`
+
 	nameForm   = "lower-case letters, digits and hyphens, beginning with a letter, at most 63 characters"
 	regionForm = `[a-z]+-[a-z]+[0-9]+`
 )
@@ -51,6 +53,14 @@ var formats = map[string]format{
 	"bucket":       pattern(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`, "3 to 63 lower-case letters, digits, hyphens, underscores and points"),
 	"image":        pattern(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})$`, "registry/path:tag or registry/path@sha256:digest, such as registry.example.com/deepgram/deepgram-ops:v1.0.0"),
 	"image-prefix": pattern(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`, "registry/path without https:// and tag, such as registry.example.com/deepgram"),
+
+	"class-name": pattern(dnsSubdomain, "the name of a StorageClass, such as standard-rwx, efs-sc or gp3"),
+	"claim-name": pattern(dnsSubdomain, "the name of a PersistentVolumeClaim"),
+	"folder":     pattern(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`, "a folder such as journals/prod, without / at its ends"),
+	"https-url":  pattern(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$`, "an address such as https://s3.example.com:9000"),
+	"s3-region":  pattern(`^[a-z0-9][a-z0-9-]{0,62}$`, "a region such as us-west-2"),
+	"role-arn":   pattern(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`, "such as arn:aws:iam::123456789012:role/journals"),
+	"server":     pattern(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`, "a host name or IPv4 address"),
 
 	"quantity":         {valid: func(s string) bool { _, ok := parseQuantity(s); return ok }, allowed: "a quantity above 0, such as 2, 500m or 4Gi", pattern: quantityForm},
 	"semver":           {valid: func(s string) bool { _, err := semver.Parse(s); return err == nil }, allowed: "a version such as 0.42.0"},

@@ -61,3 +61,6 @@ func lines(err error) []string {
 	}
 	return out
 }
+
+// splitLines are the changes of a text with one change a line.
+func splitLines(text string) []string { return strings.Split(text, "\n") }

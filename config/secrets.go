@@ -95,6 +95,9 @@ func (c *Config) secretNeed(path string) (kind string, required bool) {
 		return KindLicenseKey, c.Billing.Enabled
 	case "billing.licenseFile":
 		return KindLicenseFile, c.Billing.Enabled
+	case "billing.backup.s3.accessKeyId", "billing.backup.s3.secretAccessKey":
+		b := c.Billing.Backup
+		return KindText, c.Billing.Enabled && b.Enabled && b.Target == "s3" && b.S3.RoleARN == ""
 	default:
 		return KindURL, true // model files are the only secrets in lists
 	}

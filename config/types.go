@@ -454,12 +454,14 @@ type Quantities struct {
 
 // LicenseProxy switches on and sizes the licence proxy.
 type LicenseProxy struct {
-	// Enabled installs the licence proxy.
+	// Enabled installs the licence proxy. With billing it follows
+	// billing.architecture: standard has none, highly-available needs it.
 	Enabled bool `json:"enabled" default:"true"`
 	// Replicas is 1 or 2; the chart knows no other number.
 	Replicas int `json:"replicas" default:"1" min:"1" max:"2"`
 	// KeepUpstreamServerAsBackup lets API and Engine reach license.deepgram.com
-	// themselves when the proxy cannot be reached.
+	// themselves when the proxy cannot be reached. Without effect where billing is
+	// enabled: an airgapped deployment never asks it.
 	KeepUpstreamServerAsBackup bool `json:"keepUpstreamServerAsBackup" default:"true"`
 	// Resources are requests and limits of a licence proxy pod.
 	Resources Resources `json:"resources" defaults:"{requests: {cpu: 1, memory: 4Gi}, limits: {cpu: 2, memory: 8Gi}}"`
@@ -524,8 +526,8 @@ type Monitoring struct {
 type Billing struct {
 	// Enabled installs it: the deployment is then airgapped.
 	Enabled bool `json:"enabled" default:"false"`
-	// Architecture is standard (API and Engine ask billing) or highly-available
-	// (they ask the licence proxy, and it asks billing).
+	// Architecture is standard (API and Engine ask billing; no licence proxy is
+	// installed) or highly-available (they ask the licence proxy, and it asks billing).
 	Architecture string `json:"architecture" default:"standard" enum:"standard,highly-available"`
 	// Storage is shared (ReadWriteMany) or block (ReadWriteOnce).
 	Storage string `json:"storage" default:"shared" enum:"shared,block"`
@@ -535,22 +537,88 @@ type Billing struct {
 	LicenseKey Secret `json:"licenseKey"`
 	// LicenseFile is the text of the .dg licence file. Required when enabled.
 	LicenseFile Secret `json:"licenseFile"`
-	// JournalGb is the size of the journal's volume in GB.
-	JournalGb int `json:"journalGb" derived:"1024 with shared storage, 10 with block" min:"1" max:"65536"`
+	// JournalGb is the size of the journal's volume in GiB. Filestore has nothing
+	// below 1024 GiB (tier premium: 2560), about 164 USD a month at the list price
+	// of us-central1; a block volume of 10 GiB costs about 1 USD.
+	JournalGb int `json:"journalGb" derived:"the least of the Filestore tier with shared storage, 10 otherwise" min:"1" max:"65536"`
+	// StorageClass is a class that the cluster has, such as efs-sc or gp3 on a
+	// cluster that is not GKE. Empty makes one for the journals, with Filestore or
+	// a persistent disk, that keeps the volume when its claim is deleted.
+	StorageClass string `json:"storageClass" format:"class-name"`
+	// FilestoreTier is Filestore's tier; only with shared storage and without
+	// storageClass.
+	FilestoreTier string `json:"filestoreTier" default:"standard" enum:"standard,premium,zonal,enterprise"`
+	// DiskType is the disk's type; only with block storage and without storageClass.
+	DiskType string `json:"diskType" default:"pd-balanced" enum:"pd-standard,pd-balanced,pd-ssd,hyperdisk-balanced"`
+	// ExistingClaim is a claim in the release's namespace to use instead of making
+	// one. Its access mode must be that of storage.
+	ExistingClaim string `json:"existingClaim" format:"claim-name"`
+	// ShareModels keeps the journals on the models volume (guide A-SHARED-MODELS),
+	// in a folder for each pod. Only where the engines' volume is writable by many:
+	// a claim given by values.engine.modelManager.volumes.customVolumeClaim.
+	ShareModels bool `json:"shareModels" default:"false"`
 	// Backup is the daily copy of the journals.
 	Backup BillingBackup `json:"backup"`
 }
 
-// BillingBackup is the scheduled copy of the journals.
+// BillingBackup is the scheduled copy of the journals (guide A-CRON).
 type BillingBackup struct {
+	// Enabled installs the CronJob.
+	Enabled bool `json:"enabled" default:"true"`
 	// Schedule is a cron expression.
 	Schedule string `json:"schedule" default:"0 2 * * *" format:"cron"`
 	// TimeZone is the schedule's time zone.
 	TimeZone string `json:"timeZone" default:"Etc/UTC" format:"timezone"`
-	// Bucket is the Cloud Storage bucket.
+	// Target is gcs (Cloud Storage, by Workload Identity), s3 (S3 and what speaks
+	// it) or volume (a claim or an NFS share, where there is no object store).
+	Target string `json:"target" default:"gcs" enum:"gcs,s3,volume"`
+	// Bucket is the bucket of gcs or s3.
 	Bucket string `json:"bucket" derived:"<project>-<prefix>-journals" format:"bucket"`
-	// RetentionDays is how long a journal cannot be deleted.
+	// ExistingBucket says that the Cloud Storage bucket is there. Its retention is
+	// then its owner's business. A bucket of s3 is always there.
+	ExistingBucket bool `json:"existingBucket" default:"false"`
+	// Folder is where in the bucket or volume the copies are; empty means its root.
+	Folder string `json:"folder" format:"folder"`
+	// Location is the new bucket's region or multi-region.
+	Location string `json:"location" derived:"gcp:region" format:"location"`
+	// RetentionDays is how long a copy in the new bucket cannot be deleted.
 	RetentionDays int `json:"retentionDays" default:"365" min:"1" max:"3650"`
+	// HoldUntilDelivered puts a hold on every new object of the new bucket: until it
+	// is released, nobody can delete the object; then the retention begins.
+	HoldUntilDelivered bool `json:"holdUntilDelivered" default:"true"`
+	// ImageTag is the tag of the image deepgram-ops in the environment's registry
+	// (deepgram-ops images publish).
+	ImageTag string `json:"imageTag" default:"dev" format:"image-tag"`
+	// S3 is how s3 is reached.
+	S3 BackupS3 `json:"s3"`
+	// Volume is where volume is.
+	Volume BackupVolume `json:"volume"`
+}
+
+// BackupS3 is how S3, or what speaks it, is reached: by a role of the service
+// account (EKS), or by keys.
+type BackupS3 struct {
+	// Endpoint is the store's https:// address; empty means Amazon's.
+	Endpoint string `json:"endpoint" format:"https-url"`
+	// Region is the bucket's region. Required for s3; most stores that are not
+	// Amazon's take any.
+	Region string `json:"region" format:"s3-region"`
+	// RoleARN is the IAM role of the service account, instead of keys.
+	RoleARN string `json:"roleArn" format:"role-arn"`
+	// AccessKeyID and SecretAccessKey are keys that may create, read and list.
+	AccessKeyID Secret `json:"accessKeyId"`
+	// SecretAccessKey belongs to AccessKeyID.
+	SecretAccessKey Secret `json:"secretAccessKey"`
+}
+
+// BackupVolume is a volume for the copies: a claim, or an NFS share.
+type BackupVolume struct {
+	// Claim is a claim in the release's namespace, not that of the journals.
+	Claim string `json:"claim" format:"claim-name"`
+	// Server is an NFS server's name or address.
+	Server string `json:"server" format:"server"`
+	// Path is the path that the NFS server exports.
+	Path string `json:"path" format:"path"`
 }
 
 // Policy sets up the policy pack.

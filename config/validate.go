@@ -245,6 +245,9 @@ func (v *validator) required() {
 	needSecret(c.Grafana.Enabled, "grafana.adminPassword", !c.Grafana.AdminPassword.IsZero())
 	needSecret(c.Billing.Enabled, "billing.licenseKey", !c.Billing.LicenseKey.IsZero())
 	needSecret(c.Billing.Enabled, "billing.licenseFile", !c.Billing.LicenseFile.IsZero())
+	s3 := c.Billing.Enabled && c.Billing.Backup.Enabled && c.Billing.Backup.Target == "s3" && c.Billing.Backup.S3.RoleARN == ""
+	needSecret(s3, "billing.backup.s3.accessKeyId", !c.Billing.Backup.S3.AccessKeyID.IsZero())
+	needSecret(s3, "billing.backup.s3.secretAccessKey", !c.Billing.Backup.S3.SecretAccessKey.IsZero())
 	quay := c.needsDistribution()
 	if quay && c.Registry.Distribution.Username == "" {
 		// The user name belongs to the password: a rehearsal goes without either.

@@ -281,29 +281,6 @@ func (v *validator) resources(path string, requests, limits Quantities) {
 	}
 }
 
-// billing checks the airgapped settings (airgapped guide, A-ARCH and A-STORE).
-func (v *validator) billing() {
-	b := v.c.Billing
-	if strings.ContainsAny(b.LicenseKey.Reveal(), `|&\`) {
-		v.problem("billing.licenseKey", "", `holds |, & or \, which the chart cannot carry`, "a licence key without these characters", "ask Deepgram for another key")
-	}
-	if !b.Enabled {
-		return
-	}
-	v.excludes(!v.c.Release.APIKey.IsZero(), "release.apiKey", "billing.enabled")
-	if b.Storage == "block" && b.Replicas > 1 {
-		v.problem("billing.replicas", fmt.Sprint(b.Replicas), "needs billing.storage shared: a block volume is for one pod", "1", "")
-	}
-	if b.Architecture == "highly-available" {
-		if !v.c.LicenseProxy.Enabled {
-			v.problem("billing.architecture", quote(b.Architecture), "needs licenseProxy.enabled", "standard", "set licenseProxy.enabled to true")
-		}
-		if b.Storage == "block" {
-			v.problem("billing.architecture", quote(b.Architecture), "needs billing.storage shared: a block journal means downtime", "standard", "set billing.storage to shared")
-		}
-	}
-}
-
 // policy checks the settings of the policy pack that can be checked without it.
 func (v *validator) policy() {
 	levels := []string{"advisory", "mandatory", "disabled"}
