@@ -364,4 +364,4 @@ func (s *Session) readBack(ctx context.Context) error {
 }
 
 // projectFile is the path of a file in the rehearsal's own project folder.
-func (s *Session) projectFile(name string) string { return filepath.Join(s.folder, "project", name) }
+func (s *Session) projectFile(name string) string { return filepath.Join(s.Project(), name) }

@@ -35,7 +35,7 @@ func (s *Session) createStack(ctx context.Context, command auto.PulumiCommand) (
 		return auto.Stack{}, err
 	}
 	stack, err := auto.NewStackInlineSource(ctx, s.Stack, project, s.Program,
-		auto.WorkDir(filepath.Join(s.folder, "project")),
+		auto.WorkDir(s.Project()),
 		auto.PulumiHome(filepath.Join(s.folder, "home")),
 		auto.Pulumi(command),
 		auto.EnvVars(s.environment()),
@@ -52,8 +52,16 @@ func (s *Session) createStack(ctx context.Context, command auto.PulumiCommand) (
 	return stack, nil
 }
 
+// Environ are the variables with which the Pulumi CLI works on the session's
+// stack, for those who run it themselves in the folder Project.
+func (s *Session) Environ() map[string]string { return s.environment() }
+
+// Project is the folder of the session's Pulumi project.
+func (s *Session) Project() string { return filepath.Join(s.folder, "project") }
+
 func (s *Session) environment() map[string]string {
 	return map[string]string{
+		"PULUMI_HOME":                                 filepath.Join(s.folder, "home"),
 		"PULUMI_BACKEND_URL":                          "file://" + filepath.ToSlash(filepath.Join(s.folder, "state")),
 		"PULUMI_CONFIG_PASSPHRASE":                    s.passphrase,
 		"PULUMI_CONFIG_PASSPHRASE_FILE":               "",
