@@ -109,6 +109,8 @@ type Disk struct {
 	Zone     pulumi.StringOutput `pulumi:"zone"`
 	Size     pulumi.IntOutput    `pulumi:"size"`
 	SelfLink pulumi.StringOutput `pulumi:"selfLink"`
+	// CreationTimestamp tells a disk from a later one of the same name.
+	CreationTimestamp pulumi.StringOutput `pulumi:"creationTimestamp"`
 }
 
 // NewDisk registers a zonal disk.

@@ -138,6 +138,7 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 			},
 			func() error { _, err := NewStorageClass(ctx, "n", &StorageClassArgs{Provisioner: s}); return err },
 			func() error { _, err := NewCronJob(ctx, "n", &CronJobArgs{Spec: &CronJobSpec{}}); return err },
+			func() error { _, err := NewJob(ctx, "n", &JobArgs{Spec: &JobSpec{}}); return err },
 			func() error { _, err := NewRole(ctx, "n", &RoleArgs{}); return err },
 			func() error { _, err := NewRoleBinding(ctx, "n", &RoleBindingArgs{RoleRef: &RoleRef{}}); return err },
 		} {
@@ -147,7 +148,7 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 		}
 		return nil
 	})
-	require.Len(t, r.regs, 20)
+	require.Len(t, r.regs, 21)
 	for _, reg := range r.regs {
 		want := GCPVersion
 		if reg.TypeToken[:4] == "kube" {

@@ -54,6 +54,7 @@ var registrations = []struct {
 		kubernetesModule, "go/kubernetes/storage/v1", "storageClass.go", "StorageClass",
 		StorageClassKind, StorageClassArgs{}, StorageClass{},
 	},
+	{kubernetesModule, "go/kubernetes/batch/v1", "job.go", "Job", JobKind, JobArgs{}, Job{}},
 	{kubernetesModule, "go/kubernetes/batch/v1", "cronJob.go", "CronJob", CronJobKind, CronJobArgs{}, CronJob{}},
 	{kubernetesModule, "go/kubernetes/rbac/v1", "role.go", "Role", RoleKind, RoleArgs{}, Role{}},
 	{
