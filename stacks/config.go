@@ -14,3 +14,11 @@ func DefaultConfig() *Config { return config.Default() }
 
 // NewSecret is a secret given as text.
 func NewSecret(value string) Secret { return config.NewSecret(value) }
+
+// ProviderConfig is the configuration that the gcp provider itself reads from a
+// stack: gcp:project, gcp:region and gcp:zone.
+func ProviderConfig(cfg *Config) map[string]string {
+	return map[string]string{
+		"gcp:project": cfg.GCP.Project, "gcp:region": cfg.GCP.Region, "gcp:zone": cfg.GCP.Zone,
+	}
+}
