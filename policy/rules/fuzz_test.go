@@ -132,6 +132,9 @@ func TestAnyPropertyMayBeAnything(t *testing.T) {
 					}
 					mutated[i].in = changed
 					for _, dryRun := range []bool{true, false} {
+						if dryRun && !strings.Contains(name, "unknown") && name != "list" && name != "object" {
+							continue // only unknown values are another matter in a preview
+						}
 						for _, v := range judged(t, Options{DryRun: dryRun, Config: Config{Production: true}}, mutated[i:i+1]...) {
 							if strings.Contains(v.message, "could not judge") {
 								t.Fatalf("%s %s of %s: %s", name, strings.ReplaceAll(path, "\x00", "."), g.kind, v.message)

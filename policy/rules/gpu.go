@@ -162,10 +162,19 @@ func gpuMemory(j *Judge, p pool) {
 // adviceMachine is the rule's advice, with a machine type that would do where
 // the need is another than the usual.
 func adviceMachine(j *Judge, need hardware.Need) string {
-	if name := hardware.Suggest(need); name != "" {
-		return fmt.Sprintf("%s Smallest machine type that would do: %s.", j.rule.Advice, name)
+	name := hardware.Suggest(need)
+	if name == "" {
+		return j.rule.Advice
 	}
-	return j.rule.Advice
+	advice := fmt.Sprintf("%s Smallest machine type that would do: %s", j.rule.Advice, name)
+	if m, err := hardware.ParseMachineType(name); err == nil && m.MemoryMiB == engineMemoryGiB*1024 && need.GPUs > 0 {
+		// The smallest leaves too little for the chart's default request.
+		need.MemoryMiB = m.MemoryMiB + 1
+		if ample := hardware.Suggest(need); ample != "" {
+			advice += "; better, with room for the chart's default request: " + ample
+		}
+	}
+	return advice + "."
 }
 
 func gpuCapability(j *Judge, p pool) {

@@ -163,7 +163,7 @@ func TestMessageNamesResourceFiguresAndMachine(t *testing.T) {
 	found := judged(t, Options{}, enginePool(obj{"nodeConfig/machineType": "g2-standard-4"}))
 	require.Len(t, found, 1)
 	assert.Equal(t, `node pool "engine": g2-standard-4 has 16 GB; needed: 32 GB (guide G-HW.engine). `+
-		`Use a larger machine type. Smallest machine type that would do: g2-standard-8.`, found[0].message)
+		`Use a larger machine type. Smallest machine type that would do: g2-standard-8; better, with room for the chart's default request: g2-standard-12.`, found[0].message)
 }
 
 func TestPoolsInsideAClusterAreJudged(t *testing.T) {

@@ -218,9 +218,6 @@ func secretText(in Value, key string) string {
 // plainEnv finds variables that hold what their name says is a secret. Marking
 // it does not help: everyone who may read the pod reads it.
 func plainEnv(j *Judge, list Value) {
-	if !list.Known() {
-		list.mustBeKnown()
-	}
 	for _, e := range list.List() {
 		name, v := e.Get("name"), e.Get("value")
 		if !secretEnv.MatchString(name.Text()) || !v.Known() || !v.Present() {
@@ -236,7 +233,7 @@ func plainEnv(j *Judge, list Value) {
 }
 
 func plainText(j *Judge, f Field) {
-	if secretKey.MatchString(f.Name) && f.Value.Known() && f.Value.v.IsString() && !f.Value.secret && f.Value.Text() != "" {
+	if f.Value.Known() && f.Value.v.IsString() && !f.Value.secret && secretKey.MatchString(f.Name) && f.Value.Text() != "" {
 		j.Violate(Finding{Found: f.Value.path + " holds a secret in plain", Need: "a reference to a Secret"})
 	}
 }

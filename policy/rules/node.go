@@ -123,15 +123,17 @@ func sizeRules(s size) []Rule {
 			Help: "Deepgram's word that 16 GB are enough for this environment (a ticket, a date): with it the least memory is 16 GB.",
 		}}
 	}
-	cores, memory := need, need
-	cores.MemoryMiB, memory.VCPUs = max(need.MemoryMiB, 1), max(need.VCPUs, 1)
+	smallest := hardware.Suggest(need)
+	if s.role == roleEngine {
+		smallest += "; better, with room for the chart's default request: g2-standard-12"
+	}
 	return []Rule{
 		{
 			Name: prefix + "cores", Step: s.step, Level: Mandatory,
 			Summary: fmt.Sprintf("Nodes of the %s must have at least %s cores", s.title, number(s.cores)),
 			Advice:  "Use a larger machine type.",
 			Example: fmt.Sprintf(`node pool "%s": f1-micro has 1 vCPU, a fraction of a core; needed: %s (guide %s). Use a larger machine type. Smallest machine type that would do: %s.`,
-				s.role, number(s.cores), s.step, hardware.Suggest(need)),
+				s.role, number(s.cores), s.step, smallest),
 			Types: poolTypes,
 			Settings: []Setting{{
 				Name: "minCores", Default: s.cores, Min: bound(1), Max: bound(512), Help: "Least number of vCPUs of a node.",
@@ -156,7 +158,7 @@ func sizeRules(s size) []Rule {
 			Summary: fmt.Sprintf("Nodes of the %s must have at least %s GB of memory", s.title, number(s.memoryGiB)),
 			Advice:  "Use a larger machine type.",
 			Example: fmt.Sprintf(`node pool "%s": e2-small has 2 GB; needed: %s GB (guide %s). Use a larger machine type. Smallest machine type that would do: %s.`,
-				s.role, number(s.memoryGiB), s.step, hardware.Suggest(need)),
+				s.role, number(s.memoryGiB), s.step, smallest),
 			Types:    poolTypes,
 			Settings: memorySettings,
 			Resource: rolePools(chosen, func(j *Judge, p pool) {

@@ -50,8 +50,8 @@ var zoneRules = []Rule{
 		}},
 		Stack: func(j *Judge) {
 			Each(j, j.modelsDisks(), disk.resource, func(d disk) {
-				if d.known && d.sizeGB(j) < j.Number("minStorageGb") {
-					j.Violate(Finding{On: d.on, What: d.what, Found: fmt.Sprintf("it has %s GB", number(d.sizeGB(j))), Need: number(j.Number("minStorageGb")) + " GB"})
+				if d.known && d.sizeGB() < j.Number("minStorageGb") {
+					j.Violate(Finding{On: d.on, What: d.what, Found: fmt.Sprintf("it has %s GB", number(d.sizeGB())), Need: number(j.Number("minStorageGb")) + " GB"})
 				}
 			})
 		},
@@ -78,7 +78,7 @@ type disk struct {
 
 func (d disk) resource() Resource { return d.on }
 
-func (d disk) sizeGB(*Judge) float64 { return d.in.Get("size").Number(defaultDiskGB) }
+func (d disk) sizeGB() float64 { return d.in.Get("size").Number(defaultDiskGB) }
 
 // defaultDiskGB is Compute Engine's size where none is given.
 const defaultDiskGB = 500
@@ -271,7 +271,7 @@ func capacityIsSize(j *Judge, r release) {
 		if !d.known || !r.names(d) {
 			continue
 		}
-		size := d.sizeGB(j)
+		size := d.sizeGB()
 		if bytes != size*1e9 && bytes != size*gib {
 			j.Violate(Finding{
 				On: r.on, What: r.what, Found: fmt.Sprintf("storageCapacity is %s and %s has %s GB", shown, d.what, number(size)), Need: number(size) + "G",
