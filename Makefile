@@ -73,8 +73,16 @@ golangci-lint:
 rehearse: pulumi stack policy-pack ## Deploy prod-omi on the real engine without a cloud (ARGS='--stack dev --destroy')
 	@bin/deepgram-stack rehearse $(ARGS)
 
+.PHONY: kubernetes
+kubernetes: ## Build the Kubernetes that tests start, for Linux only (about 10 minutes the first time)
+	@tools/install kubernetes
+	@tools/install kwok
+
+# The tests that start a Kubernetes skip where it is not built.
+KUBERNETES = $(if $(filter Linux,$(shell uname -s)),kubernetes)
+
 .PHONY: test
-test: build ## Run every test (TESTFLAGS='-run Name -v')
+test: build $(KUBERNETES) ## Run every test (TESTFLAGS='-run Name -v')
 	go test $(BUILDFLAGS) -p $(TESTPARALLEL) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: race
@@ -83,12 +91,12 @@ race: ## Run the tests that link no cloud SDK with the race detector (needs a C 
 	set -x && CGO_ENABLED=1 go test -race -timeout 30m $(TESTFLAGS) $$packages
 
 .PHONY: soak
-soak: build ## Run the long tests too, every fault at every call, then everything with the race detector
+soak: build $(KUBERNETES) ## Run the long tests too, every fault at every call, then everything with the race detector
 	SOAK=1 go test $(BUILDFLAGS) -p $(TESTPARALLEL) -count=1 -timeout 12h $(TESTFLAGS) ./...
 	CGO_ENABLED=1 go test -race $(BUILDFLAGS) -p 1 -timeout 4h $(TESTFLAGS) ./...
 
 .PHONY: bench
-bench: build bench-build ## Measure: the cold build, and every Go benchmark
+bench: build $(KUBERNETES) bench-build ## Measure: the cold build, and every Go benchmark
 	go test $(BUILDFLAGS) -p 1 -timeout 2h -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: bench-build
