@@ -66,6 +66,8 @@ func newTransport(o Options) *network {
 	if base == nil {
 		t := remote.DefaultTransport.(*http.Transport).Clone()
 		t.TLSHandshakeTimeout = o.Stall
+		// Layers are large: fewer, larger reads and writes.
+		t.ReadBufferSize, t.WriteBufferSize = 128<<10, 128<<10
 		base = t
 	}
 	return &network{base: base, tries: o.Tries, first: o.FirstWait, stall: o.Stall, maxWait: o.MaxWait,

@@ -190,7 +190,7 @@ func (l *loader) restart(d *download, f *os.File) {
 // fill downloads until the file is complete, and returns its sums.
 func (l *loader) fill(ctx context.Context, j *job, f *os.File) (*sums, error) {
 	d := j.d
-	h := newSums()
+	h := newSums(d.crc != nil)
 	defer h.close()
 	if d.offset > 0 {
 		if err := h.readFrom(ctx, io.NewSectionReader(f, 0, d.offset)); err != nil {
@@ -269,7 +269,9 @@ func (l *loader) attempt(ctx context.Context, j *job, f *os.File, h *sums) (done
 			l.again(d, f, h)
 		}
 		if v := validator(resp.Header); v != d.validator {
+			h.reset()
 			d.validator, d.crc = v, googleCRC(resp.Header)
+			h.wantCRC = d.crc != nil
 			if j.Size == 0 {
 				d.size = resp.ContentLength
 			}

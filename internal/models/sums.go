@@ -20,6 +20,9 @@ type sums struct {
 	sha    hash.Hash
 	crc    uint32
 	digest []byte
+	// wantCRC is set while the server has told a CRC32C to compare with. It is
+	// changed only while nothing is under way.
+	wantCRC bool
 
 	work chan []byte   // filled buffers; nil asks for a rendezvous
 	idle chan []byte   // empty buffers
@@ -27,9 +30,9 @@ type sums struct {
 	shut bool
 }
 
-func newSums() *sums {
+func newSums(wantCRC bool) *sums {
 	const buffers = 4
-	h := &sums{sha: sha256.New(), work: make(chan []byte, buffers), idle: make(chan []byte, buffers), met: make(chan struct{})}
+	h := &sums{wantCRC: wantCRC, sha: sha256.New(), work: make(chan []byte, buffers), idle: make(chan []byte, buffers), met: make(chan struct{})}
 	for range buffers {
 		h.idle <- make([]byte, bufferSize)
 	}
@@ -40,7 +43,9 @@ func newSums() *sums {
 				continue
 			}
 			h.sha.Write(b)
-			h.crc = crc32.Update(h.crc, castagnoli, b)
+			if h.wantCRC {
+				h.crc = crc32.Update(h.crc, castagnoli, b)
+			}
 			h.idle <- b[:bufferSize]
 		}
 	}()
