@@ -251,6 +251,19 @@ func TestAllowedCounts(t *testing.T) {
 	}
 }
 
+func TestAttachableGPUs(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][]string{
+		"n1-standard-16": {"nvidia-tesla-t4", "nvidia-tesla-p4", "nvidia-tesla-v100", "nvidia-tesla-p100", "nvidia-tesla-k80"},
+		"n1-highmem-96":  {"nvidia-tesla-t4", "nvidia-tesla-p4", "nvidia-tesla-v100", "nvidia-tesla-p100"},
+		"g2-standard-12": nil, "n2-standard-4": nil,
+	} {
+		m, err := ParseMachineType(name)
+		require.NoError(t, err)
+		assert.Equal(t, want, m.AttachableGPUs(), name)
+	}
+}
+
 func TestDisksOfTheGPUFamilies(t *testing.T) {
 	t.Parallel()
 	g2, _ := ParseMachineType("g2-standard-12")

@@ -250,3 +250,15 @@ func (m MachineType) AllowedCounts(accelerator string) []int {
 	slices.Sort(counts)
 	return counts
 }
+
+// AttachableGPUs are the accelerator types the machine can have besides those
+// that are built in.
+func (m MachineType) AttachableGPUs() []string {
+	var all []string
+	for _, a := range m.family().attachable {
+		if len(m.AllowedCounts(a.gpu)) > 0 {
+			all = append(all, a.gpu)
+		}
+	}
+	return all
+}

@@ -75,8 +75,10 @@ type server struct {
 	pulumirpc.UnimplementedAnalyzerServer
 	factory Factory
 
-	mu     sync.Mutex
-	made   policyx.PolicyPack
+	mu   sync.Mutex
+	made policyx.PolicyPack
+	// info is kept: the engine asks for it once for each resource.
+	info   *pulumirpc.AnalyzerInfo
 	config map[string]policyConfig
 }
 
@@ -120,7 +122,7 @@ func (s *server) ConfigureStack(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.made = made
+	s.made, s.info = made, nil
 	return &pulumirpc.AnalyzerStackConfigureResponse{}, nil
 }
 
@@ -129,6 +131,17 @@ func (s *server) GetAnalyzerInfo(context.Context, *emptypb.Empty) (*pulumirpc.An
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.info == nil || s.made != pack {
+		if s.info, err = infoOf(pack); err != nil {
+			return nil, err
+		}
+	}
+	return s.info, nil
+}
+
+func infoOf(pack policyx.PolicyPack) (*pulumirpc.AnalyzerInfo, error) {
 	info := &pulumirpc.AnalyzerInfo{Name: pack.Name(), Version: pack.Version().String(), SupportsConfig: true}
 	for _, p := range pack.Policies() {
 		policy := &pulumirpc.PolicyInfo{

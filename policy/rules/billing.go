@@ -100,7 +100,11 @@ var billingRules = []Rule{
 					}
 				}
 			}
-			j.Violate(Finding{On: r.on, What: r.what, Found: "no CronJob of the stack mounts claim " + claim.Text(), Need: "a scheduled backup"})
+			name := "the journals' claim"
+			if claim.Known() {
+				name = "claim " + claim.Text()
+			}
+			j.Violate(Finding{On: r.on, What: r.what, Found: "no CronJob of the stack mounts " + name, Need: "a scheduled backup"})
 		}),
 	},
 	{

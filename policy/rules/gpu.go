@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/hardware"
 )
@@ -225,7 +226,9 @@ func offered(m hardware.MachineType, gpu string, counts []int) string {
 		return fmt.Sprintf("%v × %s", counts, gpu)
 	case m.GPU.Count > 0:
 		return fmt.Sprintf("%d × %s, which is built in", m.GPU.Count, m.GPU.Type)
-	default:
-		return "no GPU with this machine type"
 	}
+	if list := m.AttachableGPUs(); len(list) > 0 {
+		return "one of " + strings.Join(list, ", ")
+	}
+	return "no GPU with this machine type"
 }

@@ -191,6 +191,7 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"two replicas on Filestore", []given{goodRelease(and(billing, obj{v + "billing/replicas": 2})), claim("ReadWriteMany"), backup}, nil, ""},
 		{"no budget for billing", []given{goodRelease(and(billing, obj{v + "billing/updateStrategy": nil})), claim("ReadWriteMany"), backup}, []string{"billing-can-be-updated"}, "maxUnavailable is 0"},
 		{"no backup", []given{goodRelease(billing), claim("ReadWriteMany")}, []string{"billing-journal-is-backed-up"}, "no CronJob"},
+		{"no backup of a claim to come", []given{goodRelease(and(billing, obj{v + "billing/journal/existingPvcName": unknown{}})), claim("ReadWriteMany")}, []string{"billing-has-own-claim", "billing-journal-is-backed-up"}, "no CronJob of the stack mounts the journals' claim"},
 		{"airgapped with public images", []given{goodRelease(and(billing, obj{v + "global/initContainer": nil, v + "prometheus-adapter": nil})), claim("ReadWriteMany"), backup},
 			[]string{"images-come-from-private-registry"}, "init container is docker.io"},
 		{"bucket without retention", []given{goodRelease(billing), claim("ReadWriteMany"), backup, {kind: bucketType, name: "journals", protect: true, in: obj{}}},
