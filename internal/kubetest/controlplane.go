@@ -23,6 +23,7 @@ const (
 	// RealNodeName is the name of the node that runs pods for real.
 	RealNodeName = "real-0"
 
+	etcdSocket   = "etcd.sock:1"
 	serviceRange = "10.96.0.0/16"
 	// poll is how often a condition is looked at while something starts.
 	poll = 50 * time.Millisecond
@@ -79,12 +80,12 @@ func (c *Cluster) end(p *process) {
 }
 
 func (c *Cluster) startControlPlane(ctx context.Context) error {
-	// A Unix socket needs no port. Nothing outlives the test, so nothing is
-	// forced to the disk.
+	// A Unix socket in the cluster's folder needs no port, though etcd wants the
+	// form of one. Nothing outlives the test, so nothing is forced to the disk.
+	const peers = "unix://peer.sock:1"
 	if _, err := c.spawn("etcd", "--data-dir=etcd", "--unsafe-no-fsync", "--log-level=warn",
-		"--listen-client-urls="+c.etcd(), "--advertise-client-urls="+c.etcd(),
-		"--listen-peer-urls=unix://peer.sock:1", "--initial-advertise-peer-urls=unix://peer.sock:1",
-		"--initial-cluster=default=unix://peer.sock:1"); err != nil {
+		"--listen-client-urls=unix://"+etcdSocket, "--advertise-client-urls=unix://"+etcdSocket,
+		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers); err != nil {
 		return err
 	}
 	if err := c.startAPIServer(); err != nil {
@@ -107,15 +108,13 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	return err
 }
 
-func (c *Cluster) etcd() string { return "unix://" + filepath.Join(c.state.dir, "etcd.sock") }
-
 func (c *Cluster) startAPIServer() (err error) {
 	reconciler := "none"
 	if !c.address.IsLoopback() {
 		reconciler = "lease" // pods reach it through its service
 	}
 	c.api, err = c.spawn("kube-apiserver",
-		"--etcd-servers="+c.etcd(), "--storage-media-type=application/vnd.kubernetes.protobuf",
+		"--etcd-servers=unix://"+filepath.Join(c.state.dir, etcdSocket), "--storage-media-type=application/vnd.kubernetes.protobuf",
 		fmt.Sprintf("--secure-port=%d", c.port.number), "--permit-port-sharing=true",
 		"--bind-address="+c.bindAddress().String(), "--advertise-address="+c.address.String(),
 		"--endpoint-reconciler-type="+reconciler, "--service-cluster-ip-range="+serviceRange,
@@ -134,6 +133,8 @@ func (c *Cluster) startAPIServer() (err error) {
 // waitForAPIServer waits until the API server says that it is ready.
 func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 	return c.waitFor(ctx, "the API server", func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
 		text, err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		return err == nil && string(text) == "ok", nil
 	})
