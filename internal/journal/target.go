@@ -64,11 +64,15 @@ func OpenTarget(ctx context.Context, target string) (Target, error) {
 		if u.Host == "" {
 			return nil, fmt.Errorf("target %q: has no bucket; allowed are\n%s", target, TargetHelp)
 		}
-		b, err := openBucket(ctx, u)
+		open := openGCS
+		if u.Scheme == "s3" {
+			open = openS3
+		}
+		t, err := open(ctx, u, prefix)
 		if err != nil {
 			return nil, fmt.Errorf("target %s://%s: %w", u.Scheme, u.Host, err)
 		}
-		return &bucket{b: b, prefix: prefix, name: strings.TrimSuffix(u.Scheme+"://"+u.Host+"/"+prefix, "/")}, nil
+		return t, nil
 	case "file":
 		if u.Host != "" || u.Path == "" || u.RawQuery != "" {
 			return nil, fmt.Errorf("target %q: must be file:///FOLDER, with three slashes", target)
