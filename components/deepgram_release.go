@@ -29,6 +29,9 @@ type DeepgramRelease struct {
 	// Images maps a component (api, engine, licenseProxy, billing, init) to its
 	// image reference.
 	Images pulumi.StringMapOutput `pulumi:"images"`
+	// LicenseRoute says whom API and Engine ask for their licence, and who asks
+	// whom from there.
+	LicenseRoute pulumi.StringOutput `pulumi:"licenseRoute"`
 	// Status is the release's status, "deployed" once every pod is ready.
 	Status pulumi.StringOutput `pulumi:"status"`
 	// Ready is what a dependent has to wait for.
@@ -67,6 +70,11 @@ type DeepgramReleaseArgs struct {
 
 	// CreateNamespace creates the namespace; otherwise it must be there.
 	CreateNamespace bool
+	// Prepare registers what must be in the namespace before the chart is installed,
+	// such as a Billing. It is called once, with the namespace's resource (empty
+	// where it is there already), which what it registers has to depend on, and
+	// returns what the release has to wait for.
+	Prepare func(namespace []pulumi.Resource) ([]pulumi.Resource, error)
 	// After is what the release waits for beyond its own objects: the models disk,
 	// the right to pull images.
 	After []pulumi.Resource
@@ -156,6 +164,13 @@ func NewDeepgramRelease(
 	if err := b.namespaceAndSecrets(plan); err != nil {
 		return nil, err
 	}
+	if args.Prepare != nil {
+		ready, err := args.Prepare(b.made)
+		if err != nil {
+			return nil, err
+		}
+		b.before = append(b.before, ready...)
+	}
 	if err := b.entrances(); err != nil {
 		return nil, err
 	}
@@ -172,6 +187,7 @@ func NewDeepgramRelease(
 	d.GrafanaURL = httpsURL(args.grafana(), args.Grafana.Host)
 	d.Values = values.ToMapOutput()
 	d.Images = plan.images(args)
+	d.LicenseRoute = pulumi.String(args.licenseRoute()).ToStringOutput()
 	d.Ready = []pulumi.Resource{release}
 	d.Status = release.Status.ApplyT(func(status map[string]any) string {
 		s, _ := status["status"].(string)
@@ -180,6 +196,7 @@ func NewDeepgramRelease(
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{
 		"namespace": d.Namespace, "releaseName": d.ReleaseName, "apiUrl": d.APIURL,
 		"grafanaUrl": d.GrafanaURL, "values": d.Values, "images": d.Images, "status": d.Status,
+		"licenseRoute": d.LicenseRoute,
 	})
 }
 

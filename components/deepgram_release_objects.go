@@ -206,6 +206,9 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 		CreateNamespace: pulumi.Bool(false),
 		MaxHistory:      pulumi.Int(10),
 	}
+	if a.rerouted() {
+		args.Postrender = pulumi.String(chart.PostRenderer)
+	}
 	repository := a.Release.ChartRepository
 	switch {
 	case a.ChartPath != "":

@@ -65,6 +65,37 @@ func (a *DeepgramReleaseArgs) grafana() bool {
 	return a.Grafana.Enabled && a.Monitoring.Mode == "bundled"
 }
 
+// throughProxy tells whether API and Engine have to ask the licence proxy in an
+// airgapped deployment (guide A-ARCH).
+func (a *DeepgramReleaseArgs) throughProxy() bool {
+	return a.Billing.Enabled && a.Billing.Architecture == "highly-available"
+}
+
+// rerouted tells whether the chart alone would not do that.
+func (a *DeepgramReleaseArgs) rerouted() bool {
+	return a.throughProxy() && chart.BypassesProxy(a.Release.ChartVersion)
+}
+
+// licenseRoute is the route in words. It claims no way that is not there.
+func (a *DeepgramReleaseArgs) licenseRoute() string {
+	const proxy, billing = "API and Engine → licence proxy", " → " + chart.BillingName
+	switch {
+	case a.rerouted():
+		return proxy + billing + " (by the post-renderer " + chart.PostRenderer + ")"
+	case a.throughProxy():
+		return proxy + billing
+	case a.Billing.Enabled && a.LicenseProxy.Enabled && !chart.BypassesProxy(a.Release.ChartVersion):
+		return proxy + billing
+	case a.Billing.Enabled:
+		return "API and Engine" + billing
+	case !a.LicenseProxy.Enabled:
+		return "API and Engine → license.deepgram.com"
+	case a.LicenseProxy.KeepUpstreamServerAsBackup:
+		return proxy + " → license.deepgram.com, which they ask themselves when the proxy cannot be reached"
+	}
+	return proxy + " → license.deepgram.com"
+}
+
 func (a *DeepgramReleaseArgs) problems() (errs []error) {
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	need := func(in pulumi.Input, name, why string) {
@@ -79,6 +110,9 @@ func (a *DeepgramReleaseArgs) problems() (errs []error) {
 	if a.Billing.Enabled {
 		need(a.LicenseKey, "LicenseKey", " with Billing.Enabled")
 		need(a.LicenseFile, "LicenseFile", " with Billing.Enabled")
+		if a.throughProxy() && !a.LicenseProxy.Enabled {
+			fail("LicenseProxy.Enabled: Billing.Architecture highly-available needs the licence proxy")
+		}
 	} else {
 		need(a.APIKey, "APIKey", " without Billing.Enabled (guide G-K.1)")
 	}

@@ -16,6 +16,10 @@ const (
 	apiArtifactRegistry = "artifactregistry.googleapis.com"
 	apiSecretManager    = "secretmanager.googleapis.com"
 	apiDNS              = "dns.googleapis.com"
+	apiStorage          = "storage.googleapis.com"
+	apiFilestore        = "file.googleapis.com"
+	// Workload Identity asks it for the tokens of an account.
+	apiCredentials = "iamcredentials.googleapis.com"
 )
 
 // enableServices switches on APIs of a project for a component and returns the

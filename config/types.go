@@ -586,9 +586,9 @@ type BillingBackup struct {
 	// HoldUntilDelivered puts a hold on every new object of the new bucket: until it
 	// is released, nobody can delete the object; then the retention begins.
 	HoldUntilDelivered bool `json:"holdUntilDelivered" default:"true"`
-	// ImageTag is the tag of the image deepgram-ops in the environment's registry
-	// (deepgram-ops images publish).
-	ImageTag string `json:"imageTag" default:"dev" format:"image-tag"`
+	// RunAsUser is the user that reads the journals: one that may read billing's
+	// files, and write to volume. 0, root, is needed only where billing's are its own.
+	RunAsUser int `json:"runAsUser" default:"65532" min:"0" max:"2147483647"`
 	// S3 is how s3 is reached.
 	S3 BackupS3 `json:"s3"`
 	// Volume is where volume is.

@@ -14,6 +14,8 @@ import (
 const (
 	APIName    = "deepgram-api"
 	EngineName = "deepgram-engine"
+	// BillingName is also the label app of billing's pods.
+	BillingName = "deepgram-billing"
 )
 
 // Annotations of the pods. A change of a hash restarts them, because the chart
@@ -227,10 +229,11 @@ func (in *Inputs) engine() engineValues {
 
 func (in *Inputs) licenseProxy() proxyValues {
 	return proxyValues{
-		podValues:                  in.pod("license-proxy", RoleLicenseProxy, in.LicenseProxy.Resources, nil, nil),
-		Enabled:                    in.LicenseProxy.Enabled,
-		DeploySecondReplica:        in.LicenseProxy.Replicas == 2,
-		KeepUpstreamServerAsBackup: in.LicenseProxy.KeepUpstreamServerAsBackup,
+		podValues:           in.pod("license-proxy", RoleLicenseProxy, in.LicenseProxy.Resources, nil, nil),
+		Enabled:             in.LicenseProxy.Enabled,
+		DeploySecondReplica: in.LicenseProxy.Replicas == 2,
+		// An airgapped deployment asks nobody outside.
+		KeepUpstreamServerAsBackup: in.LicenseProxy.KeepUpstreamServerAsBackup && !in.Billing.Enabled,
 	}
 }
 
