@@ -220,6 +220,12 @@ func (c *Cluster) Dir() string { return c.state.dir }
 
 // stop ends every process and removes every file.
 func (c *Cluster) stop() error {
+	c.halt()
+	return c.state.remove()
+}
+
+// halt ends every process.
+func (c *Cluster) halt() {
 	if c.storage != nil {
 		c.storage.stop()
 	}
@@ -230,5 +236,4 @@ func (c *Cluster) stop() error {
 	if c.port != nil {
 		c.port.release()
 	}
-	return c.state.remove()
 }

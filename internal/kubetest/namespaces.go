@@ -41,7 +41,8 @@ func Main(m *testing.M) int {
 	case stageTests:
 		unable = ""
 		code := m.Run()
-		return report(code, stopRealNode())
+		haltRealNode()
+		return code
 	}
 	if unable = lacking(); unable == "" {
 		code, err := isolate()
@@ -105,7 +106,8 @@ func isolate() (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, s.remove()) }()
+	// What the tests left has no lock any more.
+	defer func() { err = errors.Join(err, s.remove(), removeStale()) }()
 	name := filepath.Base(s.dir)
 	if err := listGroups(s.dir, name); err != nil {
 		return 1, err

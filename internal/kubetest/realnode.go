@@ -71,13 +71,14 @@ func RealNode(t testing.TB) *Node {
 	return node
 }
 
-func stopRealNode() error {
+// haltRealNode ends the node's own processes. Its pods end with the namespaces, and
+// only then can its files be removed: see isolate.
+func haltRealNode() {
 	realNode.Lock()
 	defer realNode.Unlock()
-	if realNode.node == nil {
-		return nil
+	if realNode.node != nil {
+		realNode.node.halt()
 	}
-	return realNode.node.stop()
 }
 
 func startRealNode(ctx context.Context) (*Node, error) {
@@ -93,7 +94,9 @@ func startRealNode(ctx context.Context) (*Node, error) {
 	}
 	n := &Node{Cluster: c}
 	if err := n.begin(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w\n%s", err, c.Logs(15)), n.stop())
+		err = fmt.Errorf("%w\n%s", err, c.Logs(15))
+		c.halt()
+		return nil, err
 	}
 	return n, nil
 }
