@@ -16,6 +16,7 @@ import (
 
 	"github.com/deepgram-gke/deepgram-gke/config"
 	"github.com/deepgram-gke/deepgram-gke/internal/images"
+	"github.com/deepgram-gke/deepgram-gke/internal/version"
 )
 
 func newImagesCmd(s Streams) *cobra.Command {
@@ -48,6 +49,8 @@ type imageFlags struct {
 	need                         images.Need
 	noLicenseProxy, noMonitoring bool
 	named                        []string
+	// pullThrough is set for an environment whose registry fetches by itself.
+	pullThrough bool
 }
 
 func (f *imageFlags) addTo(c *cobra.Command) {
@@ -86,6 +89,7 @@ func (f *imageFlags) list() ([]images.Image, error) {
 		if need, err = images.FromConfig(c); err != nil {
 			return nil, &UsageError{err}
 		}
+		f.pullThrough = c.Registry.Mode == "pull-through"
 		need.Upstream, need.OpsTag = f.need.Upstream, f.need.OpsTag
 		if f.need.Prefix != "" {
 			need.Prefix = f.need.Prefix
@@ -317,6 +321,9 @@ than in the target is reported and left alone (exit 4), unless --follow is given
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := f.list()
+			if err == nil && f.pullThrough && f.need.Prefix == "" {
+				err = Usagef("registry.mode pull-through: the registry fetches images by itself, there is nothing to mirror; use mode mirror, or give --to PREFIX")
+			}
 			if err == nil {
 				err = targets(list)
 			}
@@ -438,7 +445,7 @@ digest, and nothing is sent where it is there already.`,
 	fl.StringVarP(&stack, "stack", "s", "", "publish into the registry of Pulumi.`STACK`.yaml")
 	fl.StringVar(&dir, "config-dir", ".", "look for stack files in `DIR`")
 	fl.StringVar(&to, "to", "", "publish as `PREFIX`/deepgram-ops")
-	fl.StringVar(&tag, "tag", Version, "publish under this `TAG`")
+	fl.StringVar(&tag, "tag", version.Version, "publish under this `TAG`")
 	fl.StringVar(&o.Binary, "binary", "", "a statically linked deepgram-ops for Linux; this program where none is given")
 	fl.StringVar(&o.Certificates, "certificates", "", "a PEM `FILE` of trusted authorities; this system's where none is given")
 	cf.addTo(c, false)

@@ -12,12 +12,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// Version is the version of the program, set when it is built
-// (-ldflags "-X …/internal/opscmd.Version=v1.2.3"). It is also the default tag
-// of the published image.
-var Version = "dev"
+	"github.com/deepgram-gke/deepgram-gke/internal/version"
+)
 
 // Streams is the world of a command: what it reads, writes and looks up.
 type Streams struct {
@@ -58,7 +55,7 @@ Results are printed on stdout (--output json for programs), progress on stderr.
 Exit codes: 0 done; 1 failed; 2 bad usage or configuration; 4 differences found
 where none were allowed; 130 interrupted and cleaned up.`,
 		Example:       "  deepgram-ops images mirror --stack prod-omi\n  deepgram-ops models verify --dir /models",
-		Version:       Version,
+		Version:       version.Version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          group,
@@ -70,7 +67,7 @@ where none were allowed; 130 interrupted and cleaned up.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return Usagef("%s: %w (%s --help shows the flags)", c.CommandPath(), err, c.CommandPath())
 	})
-	root.AddCommand(newImagesCmd(s), newModelsCmd(s))
+	root.AddCommand(newImagesCmd(s), newModelsCmd(s), newJournalCmd(s))
 	return root
 }
 
