@@ -180,7 +180,8 @@ var families = []Family{
 			{class: "highcpu", vcpus: []int{2, 4, 8, 16, 32}, perVCPU: 1},
 		},
 		singles: []single{
-			{name: "e2-micro", vcpus: 2, gib: 1, shared: true}, {name: "e2-small", vcpus: 2, gib: 2, shared: true},
+			{name: "e2-micro", vcpus: 2, gib: 1, shared: true},
+			{name: "e2-small", vcpus: 2, gib: 2, shared: true},
 			{name: "e2-medium", vcpus: 2, gib: 4, shared: true},
 		},
 		custom: &customRule{validVCPUs: even(32), vcpuRule: "even up to 32", minPer: 0.5, maxPer: 8, maxTotal: 128},
@@ -206,7 +207,8 @@ var families = []Family{
 			{class: "highcpu", vcpus: []int{4, 8, 22, 44, 88, 176}, perVCPU: 2},
 		},
 		singles: []single{
-			{name: "c3-highcpu-192-metal", vcpus: 192, gib: 512}, {name: "c3-standard-192-metal", vcpus: 192, gib: 768},
+			{name: "c3-highcpu-192-metal", vcpus: 192, gib: 512},
+			{name: "c3-standard-192-metal", vcpus: 192, gib: 768},
 			{name: "c3-highmem-192-metal", vcpus: 192, gib: 1536},
 		},
 	},
@@ -235,7 +237,8 @@ var families = []Family{
 			{class: "highcpu", vcpus: []int{2, 4, 8, 16, 32, 48, 64, 96, 192, 384}, mem: []float64{3, 7, 15, 30, 60, 90, 120, 180, 360, 720}},
 		},
 		singles: []single{
-			{name: "c4d-standard-384-metal", vcpus: 384, gib: 1536}, {name: "c4d-highcpu-384-metal", vcpus: 384, gib: 768},
+			{name: "c4d-standard-384-metal", vcpus: 384, gib: 1536},
+			{name: "c4d-highcpu-384-metal", vcpus: 384, gib: 768},
 			{name: "c4d-highmem-384-metal", vcpus: 384, gib: 3072},
 		},
 	},

@@ -49,20 +49,34 @@ var gpus = []GPU{
 	{Type: "nvidia-tesla-v100", Model: "V100", MemoryGiB: 16, Capability: Capability{7, 0}, Source: sourceLegacy},
 	{Type: "nvidia-tesla-t4", Model: "T4", MemoryGiB: 16, Capability: Capability{7, 5}, Source: sourceCapability},
 	{Type: "nvidia-l4", Model: "L4", MemoryGiB: 24, Capability: Capability{8, 9}, Source: sourceCapability},
-	{Type: "nvidia-tesla-a100", Model: "A100 40GB", MemoryGiB: 40, Capability: Capability{8, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"}},
-	{Type: "nvidia-a100-80gb", Model: "A100 80GB", MemoryGiB: 80, Capability: Capability{8, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"}},
-	{Type: "nvidia-h100-80gb", Model: "H100 80GB", MemoryGiB: 80, Capability: Capability{9, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"}},
-	{Type: "nvidia-h100-mega-80gb", Model: "H100 80GB Mega", MemoryGiB: 80, Capability: Capability{9, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"}},
-	{Type: "nvidia-h200-141gb", Model: "H200 141GB", MemoryGiB: 141, Capability: Capability{9, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.18gb", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"}},
-	{Type: "nvidia-b200", Model: "B200 180GB", MemoryGiB: 180, Capability: Capability{10, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.23gb", "1g.45gb", "2g.45gb", "3g.90gb", "4g.90gb", "7g.180gb"}},
-	{Type: "nvidia-gb200", Model: "GB200 186GB", MemoryGiB: 186, Capability: Capability{10, 0}, Source: sourceCapability,
-		Partitions: []string{"1g.23gb", "1g.47gb", "2g.47gb", "3g.93gb", "4g.93gb", "7g.186gb"}},
+	{
+		Type: "nvidia-tesla-a100", Model: "A100 40GB", MemoryGiB: 40, Capability: Capability{8, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"},
+	},
+	{
+		Type: "nvidia-a100-80gb", Model: "A100 80GB", MemoryGiB: 80, Capability: Capability{8, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"},
+	},
+	{
+		Type: "nvidia-h100-80gb", Model: "H100 80GB", MemoryGiB: 80, Capability: Capability{9, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"},
+	},
+	{
+		Type: "nvidia-h100-mega-80gb", Model: "H100 80GB Mega", MemoryGiB: 80, Capability: Capability{9, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"},
+	},
+	{
+		Type: "nvidia-h200-141gb", Model: "H200 141GB", MemoryGiB: 141, Capability: Capability{9, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.18gb", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"},
+	},
+	{
+		Type: "nvidia-b200", Model: "B200 180GB", MemoryGiB: 180, Capability: Capability{10, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.23gb", "1g.45gb", "2g.45gb", "3g.90gb", "4g.90gb", "7g.180gb"},
+	},
+	{
+		Type: "nvidia-gb200", Model: "GB200 186GB", MemoryGiB: 186, Capability: Capability{10, 0}, Source: sourceCapability,
+		Partitions: []string{"1g.23gb", "1g.47gb", "2g.47gb", "3g.93gb", "4g.93gb", "7g.186gb"},
+	},
 	{Type: "nvidia-gb300", Model: "GB300 279GB", MemoryGiB: 279, Capability: Capability{10, 3}, Source: sourceCapability},
 	{Type: "nvidia-rtx-pro-6000", Model: "RTX PRO 6000", MemoryGiB: 96, Capability: Capability{12, 0}, Source: sourceCapability},
 }

@@ -1,7 +1,6 @@
 package hardware
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -181,7 +180,7 @@ func TestParseRefusesWhatGoogleDoesNotOffer(t *testing.T) {
 	for _, name := range []string{"", "m5.large", "z9-standard-4", "z9-custom-2-2048", "Standard_NC6", "g2", "-", "/"} {
 		_, err := ParseMachineType(name)
 		var unknown *UnknownFamilyError
-		assert.True(t, errors.As(err, &unknown), name)
+		assert.ErrorAs(t, err, &unknown, name)
 	}
 }
 

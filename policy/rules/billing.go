@@ -47,7 +47,10 @@ var billingRules = []Rule{
 				if slices.Contains(modes, "ReadWriteMany") {
 					return
 				}
-				j.Violate(Finding{On: r.on, What: r.what, Found: fmt.Sprintf("%sclaim %s, which is %s", found, name.Text(), strings.Join(modes, ", ")), Need: "ReadWriteMany"})
+				j.Violate(Finding{
+					On: r.on, What: r.what, Found: fmt.Sprintf("%sclaim %s, which is %s", found, name.Text(), strings.Join(modes, ", ")),
+					Need: "ReadWriteMany",
+				})
 				return
 			}
 			if name.Text() == "" {
@@ -113,7 +116,8 @@ var billingRules = []Rule{
 		Advice:  "Set retentionPolicy.retentionPeriod on the bucket.",
 		Example: `Bucket "journals": it keeps objects for 0 days; needed: 30 days (guide A-BEST). Set retentionPolicy.retentionPeriod on the bucket.`,
 		Settings: []Setting{{
-			Name: "minRetentionDays", Default: 30.0, Min: bound(1), Max: bound(36500), Help: "Least number of days for which an object cannot be deleted.",
+			Name: "minRetentionDays", Default: 30.0, Min: bound(1), Max: bound(36500),
+			Help: "Least number of days for which an object cannot be deleted.",
 		}},
 		Stack: func(j *Judge) {
 			billing := slices.ContainsFunc(j.releases(), func(r release) bool { return r.enabled("billing.enabled") })
@@ -132,7 +136,10 @@ var billingRules = []Rule{
 					seconds = v.Number(0)
 				}
 				if kept := seconds / 86400; kept < j.Number("minRetentionDays") {
-					j.Violate(Finding{On: r, Found: fmt.Sprintf("it keeps objects for %s days", number(kept)), Need: number(j.Number("minRetentionDays")) + " days"})
+					j.Violate(Finding{
+						On: r, Found: fmt.Sprintf("it keeps objects for %s days", number(kept)),
+						Need: number(j.Number("minRetentionDays")) + " days",
+					})
 				}
 			})
 		},

@@ -29,8 +29,10 @@ func everything() []given {
 		given{kind: modelVolumeType, name: "v", in: obj{"retired": false}},
 		given{kind: configMapType, name: "cm", in: obj{"data": obj{"a": "b"}}},
 		goodRelease(obj{
-			"values/billing": obj{"enabled": true, "replicas": 2, "image": image("billing"), "journal": obj{"existingPvcName": "journal"},
-				"updateStrategy": obj{"rollingUpdate": obj{"maxUnavailable": 1}}, "pdb": obj{"enabled": true, "maxUnavailable": 1}},
+			"values/billing": obj{
+				"enabled": true, "replicas": 2, "image": image("billing"), "journal": obj{"existingPvcName": "journal"},
+				"updateStrategy": obj{"rollingUpdate": obj{"maxUnavailable": 1}}, "pdb": obj{"enabled": true, "maxUnavailable": 1},
+			},
 		}),
 	), given{kind: releaseType, name: "static", in: goodRelease(obj{"values/scaling": obj{"replicas": obj{"api": 1, "engine": 2}}}).in})
 }

@@ -192,7 +192,9 @@ func gpuCapability(j *Judge, p pool) {
 func gpuWhole(j *Judge, p pool) {
 	for _, g := range p.podGPUs() {
 		if g.divided != "" {
-			j.Violate(Finding{On: p.on, What: p.what, Found: fmt.Sprintf("%s is %s", g.Type, g.divided), Need: "a whole GPU for each engine"})
+			j.Violate(Finding{
+				On: p.on, What: p.what, Found: fmt.Sprintf("%s is %s", g.Type, g.divided), Need: "a whole GPU for each engine",
+			})
 		}
 	}
 }
@@ -214,7 +216,8 @@ func gpuSuitsMachine(j *Judge, p pool) {
 		counts := m.AllowedCounts(a.gpuType)
 		if !slices.Contains(counts, a.count) {
 			j.Violate(Finding{
-				On: p.on, What: p.what, Found: fmt.Sprintf("%d × %s with %s", a.count, a.gpuType, m.Name), Need: offered(m, a.gpuType, counts),
+				On: p.on, What: p.what, Found: fmt.Sprintf("%d × %s with %s", a.count, a.gpuType, m.Name),
+				Need: offered(m, a.gpuType, counts),
 			})
 		}
 	}

@@ -49,7 +49,9 @@ var identityRules = []Rule{
 		Resource: rolePools(func(pool) bool { return true }, func(j *Judge, p pool) {
 			account := p.node.Get("serviceAccount").Text()
 			if account == "" || account == "default" || strings.HasSuffix(account, "-compute@developer.gserviceaccount.com") {
-				j.Violate(Finding{On: p.on, What: p.what, Found: "it runs as the default service account", Need: "a service account of its own"})
+				j.Violate(Finding{
+					On: p.on, What: p.what, Found: "it runs as the default service account", Need: "a service account of its own",
+				})
 			}
 		}),
 	},
@@ -80,7 +82,9 @@ var identityRules = []Rule{
 				return
 			}
 			if slices.ContainsFunc(members(j.In()), func(m Value) bool { return !m.Known() || strings.HasPrefix(m.Text(), "serviceAccount:") }) {
-				j.Violate(Finding{Found: fmt.Sprintf("it gives %s over the project to a service account", role), Need: "a role without administration"})
+				j.Violate(Finding{
+					Found: fmt.Sprintf("it gives %s over the project to a service account", role), Need: "a role without administration",
+				})
 			}
 		},
 	},

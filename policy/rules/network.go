@@ -75,7 +75,8 @@ var networkRules = []Rule{
 		Advice:  "Set timeoutSec of the API's backend to the longest stream, for example 86400.",
 		Example: `BackendConfig "api": its timeout is 30 s; needed: more than 30 s (guide G-III). Set timeoutSec of the API's backend to the longest stream, for example 86400.`,
 		Settings: []Setting{{
-			Name: "moreThanSeconds", Default: float64(defaultStreamSeconds), Min: bound(defaultStreamSeconds), Max: bound(2147483646), Help: "The timeout must be longer than this, in seconds.",
+			Name: "moreThanSeconds", Default: float64(defaultStreamSeconds), Min: bound(defaultStreamSeconds), Max: bound(2147483646),
+			Help: "The timeout must be longer than this, in seconds.",
 		}},
 		Stack: streamTimeouts,
 	},
@@ -129,7 +130,8 @@ var networkRules = []Rule{
 		Advice:  "Renew it now: give the new one as ingress.certificate and the old one as ingress.previousCertificate.",
 		Example: `RegionSslCertificate "api": it expires on 2026-06-20, in 4 days; needed: 7 days (guide G-M.cert). Renew it now: give the new one as ingress.certificate and the old one as ingress.previousCertificate.`,
 		Settings: []Setting{{
-			Name: "minDays", Default: float64(refuseDays), Min: bound(0), Max: bound(3650), Help: "Least number of days that a certificate must still be valid.",
+			Name: "minDays", Default: float64(refuseDays), Min: bound(0), Max: bound(3650),
+			Help: "Least number of days that a certificate must still be valid.",
 		}},
 		Stack: certificates(func(j *Judge, left time.Duration) (need float64, speak bool) {
 			return j.Number("minDays"), left <= days(j.Number("minDays"))
@@ -141,7 +143,8 @@ var networkRules = []Rule{
 		Advice:  "Renew it: give the new one as ingress.certificate and the old one as ingress.previousCertificate.",
 		Example: `RegionSslCertificate "api": it expires on 2026-06-30, in 14 days; needed: 30 days (guide G-M.cert). Renew it: give the new one as ingress.certificate and the old one as ingress.previousCertificate.`,
 		Settings: []Setting{{
-			Name: "warnDays", Default: float64(warnDays), Min: bound(1), Max: bound(3650), Help: "Number of days before the end at which the warning begins.",
+			Name: "warnDays", Default: float64(warnDays), Min: bound(1), Max: bound(3650),
+			Help: "Number of days before the end at which the warning begins.",
 		}},
 		Stack: certificates(func(j *Judge, left time.Duration) (need float64, speak bool) {
 			return j.Number("warnDays"), left <= days(j.Number("warnDays")) && left > days(refuseDays)

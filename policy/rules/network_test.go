@@ -118,8 +118,11 @@ func TestCertificates(t *testing.T) {
 		{"short chain", []given{{kind: certificateTypes[0], name: "c", in: obj{
 			"certificate": certificate(t, today.Add(365*day), "dg.example.com") + certificate(t, today.Add(3*day), "ca"),
 		}}}, []string{"certificate-is-not-about-to-expire"}},
-		{"no certificate at all", []given{{kind: certificateTypes[0], name: "c", in: obj{"certificate": "hello"}}},
-			[]string{"certificate-is-fresh", "certificate-is-not-about-to-expire"}},
+		{
+			"no certificate at all",
+			[]given{{kind: certificateTypes[0], name: "c", in: obj{"certificate": "hello"}}},
+			[]string{"certificate-is-fresh", "certificate-is-not-about-to-expire"},
+		},
 	} {
 		found := judged(t, Options{}, row.with...)
 		assert.Equal(t, row.want, names(found), row.name)
@@ -163,7 +166,8 @@ func TestIdentity(t *testing.T) {
 		}}}}}}}, []string{"values-hold-no-plain-secret"}},
 		{"a reference in a Job", given{kind: "kubernetes:batch/v1:Job", name: "j", in: obj{"spec": obj{"template": obj{"spec": obj{
 			"containers": []any{obj{"env": []any{
-				obj{"name": "API_KEY", "valueFrom": obj{"secretKeyRef": obj{"name": "s"}}}, obj{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/key"},
+				obj{"name": "API_KEY", "valueFrom": obj{"secretKeyRef": obj{"name": "s"}}},
+				obj{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/key"},
 				obj{"name": "LOG_LEVEL", "value": "debug"},
 			}}},
 		}}}}}, []string{}},

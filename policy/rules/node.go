@@ -13,11 +13,9 @@ const defaultBootDiskGB = 100
 
 // size is a minimum of a role's nodes.
 type size struct {
-	role, title, step           string
-	cores                       float64
-	memoryGiB                   float64
-	coresDo, memoryDo           string
-	coresExample, memoryExample string
+	role, title, step string
+	cores             float64
+	memoryGiB         float64
 }
 
 var nodeRules = slices.Concat(
@@ -34,12 +32,14 @@ var nodeRules = slices.Concat(
 			Example: `node pool "engine": its boot disk has 40 GB; needed: 48 GB (guide G-HW.engine). Raise diskSizeGb; more models need more.`,
 			Types:   poolTypes,
 			Settings: []Setting{{
-				Name: "minStorageGb", Default: float64(engineStorageGB), Min: bound(10), Max: bound(65536), Help: "Least size of the boot disk in GB.",
+				Name: "minStorageGb", Default: float64(engineStorageGB), Min: bound(10), Max: bound(65536),
+				Help: "Least size of the boot disk in GB.",
 			}},
 			Resource: enginePools(func(j *Judge, p pool) {
 				if gb := p.node.Get("diskSizeGb").Number(defaultBootDiskGB); gb < j.Number("minStorageGb") {
 					j.Violate(Finding{
-						On: p.on, What: p.what, Found: fmt.Sprintf("its boot disk has %s GB", number(gb)), Need: number(j.Number("minStorageGb")) + " GB",
+						On: p.on, What: p.what, Found: fmt.Sprintf("its boot disk has %s GB", number(gb)),
+						Need: number(j.Number("minStorageGb")) + " GB",
 					})
 				}
 			}),
@@ -57,8 +57,9 @@ var nodeRules = slices.Concat(
 				}
 				_, memory := m.Allocatable()
 				j.Violate(Finding{
-					On: p.on, What: p.what, Found: fmt.Sprintf("%s has exactly 32 GB, of which %.1f are left for pods", m.Name, float64(memory)/1024),
-					Need: "more, unless engines request less than the chart's default of 30Gi",
+					On: p.on, What: p.what,
+					Found: fmt.Sprintf("%s has exactly 32 GB, of which %.1f are left for pods", m.Name, float64(memory)/1024),
+					Need:  "more, unless engines request less than the chart's default of 30Gi",
 				})
 			}),
 		},

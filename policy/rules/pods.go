@@ -15,8 +15,14 @@ const (
 )
 
 var daemonSettings = []Setting{
-	{Name: "daemonSetCpuMilli", Default: float64(daemonMilli), Min: bound(0), Max: bound(64000), Help: "CPU that DaemonSets request on each node, in thousandths of a core."},
-	{Name: "daemonSetMemoryMi", Default: float64(daemonMiB), Min: bound(0), Max: bound(1048576), Help: "Memory that DaemonSets request on each node, in MiB."},
+	{
+		Name: "daemonSetCpuMilli", Default: float64(daemonMilli), Min: bound(0), Max: bound(64000),
+		Help: "CPU that DaemonSets request on each node, in thousandths of a core.",
+	},
+	{
+		Name: "daemonSetMemoryMi", Default: float64(daemonMiB), Min: bound(0), Max: bound(1048576),
+		Help: "Memory that DaemonSets request on each node, in MiB.",
+	},
 }
 
 // minimum is what a component's pod must be allowed to use.
@@ -101,10 +107,16 @@ func roomFor(i int) func(*Judge, release) {
 			}
 			x := r.resources(c)
 			if x.lcpu < m.cpu {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s.resources.limits.cpu is %s", c.key, number(x.lcpu)), Need: number(m.cpu) + " cores"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("%s.resources.limits.cpu is %s", c.key, number(x.lcpu)),
+					Need: number(m.cpu) + " cores",
+				})
 			}
 			if x.lmem < m.bytes {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s.resources.limits.memory is %s", c.key, gigabytes(x.lmem)), Need: number(m.bytes/1e9) + " GB"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("%s.resources.limits.memory is %s", c.key, gigabytes(x.lmem)),
+					Need: number(m.bytes/1e9) + " GB",
+				})
 			}
 		}
 	}
@@ -191,14 +203,16 @@ func limitsFit(j *Judge, r release) {
 			at := fmt.Sprintf("%s of %s leaves", m.Name, p.what)
 			if x.lcpu*1000 > float64(cpu) {
 				j.Violate(Finding{
-					On: r.on, What: r.what, Found: fmt.Sprintf("%s is limited to %s cores, and %s %s", c.title, number(x.lcpu), at, number(float64(cpu)/1000)),
-					Need: "a limit within the node",
+					On: r.on, What: r.what,
+					Found: fmt.Sprintf("%s is limited to %s cores, and %s %s", c.title, number(x.lcpu), at, number(float64(cpu)/1000)),
+					Need:  "a limit within the node",
 				})
 			}
 			if x.lmem > float64(mib)*(1<<20) {
 				j.Violate(Finding{
-					On: r.on, What: r.what, Found: fmt.Sprintf("%s is limited to %s, and %s %s", c.title, gigabytes(x.lmem), at, gigabytes(float64(mib)*(1<<20))),
-					Need: "a limit within the node",
+					On: r.on, What: r.what,
+					Found: fmt.Sprintf("%s is limited to %s, and %s %s", c.title, gigabytes(x.lmem), at, gigabytes(float64(mib)*(1<<20))),
+					Need:  "a limit within the node",
 				})
 			}
 		}

@@ -194,10 +194,6 @@ func enginePools(judge func(*Judge, pool)) func(*Judge) {
 	return rolePools(func(p pool) bool { return p.isEngine() }, judge)
 }
 
-func poolsOf(role string, judge func(*Judge, pool)) func(*Judge) {
-	return rolePools(func(p pool) bool { return p.role() == role }, judge)
-}
-
 func rolePools(chosen func(pool) bool, judge func(*Judge, pool)) func(*Judge) {
 	return func(j *Judge) {
 		Each(j, j.pools(j.Resource), pool.resource, func(p pool) {
@@ -254,11 +250,3 @@ func (p pool) zones() []string {
 
 // isZone tells a zone (us-central1-a) from a region (us-central1).
 func isZone(location string) bool { return strings.Count(location, "-") == 2 }
-
-// regionOf is the region of a zone, or the region itself.
-func regionOf(location string) string {
-	if isZone(location) {
-		return location[:strings.LastIndex(location, "-")]
-	}
-	return location
-}

@@ -88,7 +88,6 @@ func (r release) enabled(path string) bool {
 type component struct {
 	key, role  string
 	title      string
-	pods       string // a value that says how many, or ""
 	cpu, mem   float64
 	lcpu, lmem float64
 }

@@ -25,9 +25,14 @@ var releaseRules = []Rule{
 			v, ok := r.version()
 			switch {
 			case !ok:
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("the chart's version is %q", r.in.Get("version").Text()), Need: "an exact version, " + minChart + " or newer"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("the chart's version is %q", r.in.Get("version").Text()),
+					Need: "an exact version, " + minChart + " or newer",
+				})
 			case v.LT(semver.MustParse(minChart)):
-				j.Violate(Finding{What: r.what, Found: "the chart's version is " + v.String(), Need: minChart + " or newer, which works on GKE"})
+				j.Violate(Finding{
+					What: r.what, Found: "the chart's version is " + v.String(), Need: minChart + " or newer, which works on GKE",
+				})
 			}
 		}),
 	},
@@ -105,7 +110,8 @@ var releaseRules = []Rule{
 		Advice:  "Point the image paths at the private registry.",
 		Example: `release "deepgram": the image of engine is quay.io/deepgram/self-hosted-engine; needed: an image of the private registry (guide G-II.5). Point the image paths at the private registry.`,
 		Settings: []Setting{{
-			Name: "registry", Default: "", Help: "Image prefix of the private registry; empty finds out from the stack's repositories and image paths.",
+			Name: "registry", Default: "",
+			Help: "Image prefix of the private registry; empty finds out from the stack's repositories and image paths.",
 		}},
 		Stack: eachRelease(imagesArePrivate),
 	},
@@ -116,7 +122,8 @@ var releaseRules = []Rule{
 		Example: `release "deepgram": its timeout is 300 s; needed: 3600 s (guide G-D.1). Set atomic to true and timeout to 3600.`,
 		Types:   []string{releaseType},
 		Settings: []Setting{{
-			Name: "minTimeoutSeconds", Default: float64(minReleaseSeconds), Min: bound(60), Max: bound(86400), Help: "Least timeout in seconds.",
+			Name: "minTimeoutSeconds", Default: float64(minReleaseSeconds), Min: bound(60), Max: bound(86400),
+			Help: "Least timeout in seconds.",
 		}},
 		Resource: deepgram(func(j *Judge, r release) {
 			if !r.in.Get("atomic").Flag(false) {
@@ -124,7 +131,10 @@ var releaseRules = []Rule{
 			}
 			// The provider's default is 300 s.
 			if s := r.in.Get("timeout").Number(300); s < j.Number("minTimeoutSeconds") {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("its timeout is %s s", number(s)), Need: number(j.Number("minTimeoutSeconds")) + " s"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("its timeout is %s s", number(s)),
+					Need: number(j.Number("minTimeoutSeconds")) + " s",
+				})
 			}
 		}),
 	},
@@ -150,7 +160,9 @@ var releaseRules = []Rule{
 				for _, key := range []string{"minAvailable", "maxUnavailable"} {
 					v := r.v(c.key + ".pdb." + key)
 					if v.Present() && (v.v.IsNumber() && v.Number(1) <= 0 || v.v.IsString() && strings.Trim(v.Text(), "0%") == "") {
-						j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s.pdb.%s is 0", c.key, key), Need: "1 or more, of one of the two"})
+						j.Violate(Finding{
+							What: r.what, Found: fmt.Sprintf("%s.pdb.%s is 0", c.key, key), Need: "1 or more, of one of the two",
+						})
 					}
 				}
 			}
@@ -209,7 +221,10 @@ func drivers(j *Judge, r release, refuse bool) {
 			}
 			switch {
 			case refuse && floor.latestOnly && driver == "DEFAULT":
-				j.Violate(Finding{On: p.on, What: p.what, Found: fmt.Sprintf("its GPU driver is DEFAULT, and %s needs %s", tag, floor.driver), Need: "LATEST"})
+				j.Violate(Finding{
+					On: p.on, What: p.what, Found: fmt.Sprintf("its GPU driver is DEFAULT, and %s needs %s", tag, floor.driver),
+					Need: "LATEST",
+				})
 			case !refuse && (!floor.latestOnly || driver != "DEFAULT"):
 				j.Violate(Finding{
 					On: p.on, What: p.what,
@@ -297,7 +312,10 @@ func imagesArePrivate(j *Judge, r release) {
 			if strings.Trim(path, "/") == "" {
 				shown = "the chart's own, of a public registry"
 			}
-			j.Violate(Finding{On: r.on, What: r.what, Found: fmt.Sprintf("the image of %s is %s", title, shown), Need: "an image of the private registry"})
+			j.Violate(Finding{
+				On: r.on, What: r.what, Found: fmt.Sprintf("the image of %s is %s", title, shown),
+				Need: "an image of the private registry",
+			})
 		}
 	}
 }
@@ -328,7 +346,9 @@ func textSwitches(j *Judge, r release, v Value, depth int) {
 	case v.v.IsMap():
 		for _, f := range v.Fields() {
 			if slices.Contains(switches, f.Name) && f.Value.Known() && f.Value.v.IsString() {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s is the text %q", f.Value.path, f.Value.Text()), Need: "true or false"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("%s is the text %q", f.Value.path, f.Value.Text()), Need: "true or false",
+				})
 			}
 			textSwitches(j, r, f.Value, depth+1)
 		}

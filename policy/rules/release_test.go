@@ -98,7 +98,7 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		v + "kube-prometheus-stack/global/imageRegistry": "us-central1-docker.pkg.dev/p/deepgram",
 		v + "prometheus-adapter/image/repository":        "us-central1-docker.pkg.dev/p/deepgram/prometheus-adapter",
 	}
-	and := func(base obj, more obj) obj {
+	and := func(base, more obj) obj {
 		c := obj{}
 		for _, m := range []obj{base, more} {
 			for k, e := range m {
@@ -124,15 +124,31 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"chart too old", []given{goodRelease(obj{"version": "0.41.0"})}, []string{"chart-and-images-are-tested-together", "chart-is-pinned"}, "0.41.0"},
 		{"oldest chart", []given{goodRelease(obj{"version": "0.41.1"})}, []string{"chart-and-images-are-tested-together"}, "nothing is known"},
 		{"chart from a file", []given{goodRelease(obj{"version": nil, "chart": "./charts/deepgram-self-hosted-0.42.0.tgz"})}, nil, ""},
-		{"unknown pair is a doubt", []given{goodRelease(obj{v + "api/image/tag": "release-250331", v + "engine/image/tag": "release-250331", v + "licenseProxy/image/tag": "release-250331"})},
-			[]string{"chart-and-images-are-tested-together"}, "chart 0.42.0 with release-250331"},
-		{"fips", []given{goodRelease(obj{v + "api/image/tag": "release-260812-fips", v + "engine/image/tag": "release-260812-fips", v + "licenseProxy/image/tag": "release-260812-fips"})},
-			[]string{"chart-suits-images"}, "Use chart 0.43.0 or newer"},
+		{
+			"unknown pair is a doubt",
+			[]given{goodRelease(obj{v + "api/image/tag": "release-250331", v + "engine/image/tag": "release-250331", v + "licenseProxy/image/tag": "release-250331"})},
+			[]string{"chart-and-images-are-tested-together"},
+			"chart 0.42.0 with release-250331",
+		},
+		{
+			"fips",
+			[]given{goodRelease(obj{v + "api/image/tag": "release-260812-fips", v + "engine/image/tag": "release-260812-fips", v + "licenseProxy/image/tag": "release-260812-fips"})},
+			[]string{"chart-suits-images"},
+			"Use chart 0.43.0 or newer",
+		},
 		{"mixed tags", []given{goodRelease(obj{v + "api/image/tag": "release-260611"})}, []string{"image-tags-are-one"}, "release-260611 (API), release-260812 (engine)"},
-		{"latest", []given{goodRelease(obj{v + "api/image/tag": "latest", v + "engine/image/tag": "latest", v + "licenseProxy/image/tag": "latest"})},
-			[]string{"chart-and-images-are-tested-together", "image-tags-are-one"}, "latest"},
-		{"public image beside private ones", []given{goodRelease(obj{v + "engine/image/path": "quay.io/deepgram/self-hosted-engine"})},
-			[]string{"images-come-from-private-registry"}, "quay.io/deepgram/self-hosted-engine"},
+		{
+			"latest",
+			[]given{goodRelease(obj{v + "api/image/tag": "latest", v + "engine/image/tag": "latest", v + "licenseProxy/image/tag": "latest"})},
+			[]string{"chart-and-images-are-tested-together", "image-tags-are-one"},
+			"latest",
+		},
+		{
+			"public image beside private ones",
+			[]given{goodRelease(obj{v + "engine/image/path": "quay.io/deepgram/self-hosted-engine"})},
+			[]string{"images-come-from-private-registry"},
+			"quay.io/deepgram/self-hosted-engine",
+		},
 		{"public image by default", []given{goodRelease(obj{v + "licenseProxy/image/path": nil})}, []string{"images-come-from-private-registry"}, "licence proxy is quay.io"},
 		{"not atomic", []given{goodRelease(obj{"atomic": false})}, []string{"release-is-atomic"}, "not atomic"},
 		{"59 minutes", []given{goodRelease(obj{"timeout": 3599})}, []string{"release-is-atomic"}, "3599 s; needed: 3600 s"},
@@ -145,18 +161,30 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"no GPU", []given{goodRelease(obj{v + "engine/resources/requests/gpu": 0, v + "engine/resources/limits/gpu": 0})}, []string{"gpu-request-equals-limit"}, "0 GPUs"},
 		{"17 engines to an API pod", []given{goodRelease(obj{v + "scaling/auto/api/metrics/engineToApiRatio": 17})}, []string{"engine-to-api-ratio-is-in-range"}, "17 engines"},
 		{"16 engines to an API pod", []given{goodRelease(obj{v + "scaling/auto/api/metrics/engineToApiRatio": 16})}, nil, ""},
-		{"half an engine to an API pod", []given{goodRelease(obj{v + "scaling/auto/api/metrics/engineToApiRatio": 0.5}), cpuPool(roleAPI, "n2-standard-4", obj{"autoscaling/totalMaxNodeCount": 30})},
-			[]string{"engine-to-api-ratio-is-in-range"}, "0.5 engines"},
+		{
+			"half an engine to an API pod",
+			[]given{goodRelease(obj{v + "scaling/auto/api/metrics/engineToApiRatio": 0.5}), cpuPool(roleAPI, "n2-standard-4", obj{"autoscaling/totalMaxNodeCount": 30})},
+			[]string{"engine-to-api-ratio-is-in-range"},
+			"0.5 engines",
+		},
 		{"no metric", []given{goodRelease(obj{v + "scaling/auto/engine/metrics": nil})}, []string{"autoscaling-has-metric"}, "without a target"},
 		{"share without capacity", []given{goodRelease(obj{v + "scaling/auto/engine/metrics": obj{"requestCapacityRatio": 0.8}})}, []string{"autoscaling-has-metric"}, "activeRequests"},
 		{"least above most", []given{goodRelease(obj{v + "scaling/auto/engine/minReplicas": 11})}, []string{"autoscaling-bounds-are-ordered"}, "11 to 10"},
 		{"other names", []given{goodRelease(obj{v + "engine/namePrefix": "speech"})}, []string{"autoscaling-keeps-chart-names"}, "engine.namePrefix is speech"},
-		{"Omi's own figures", []given{goodRelease(obj{v + "scaling/auto/engine/maxReplicas": 20, v + "scaling/auto/api/metrics/engineToApiRatio": 4}), enginePool(obj{"autoscaling/totalMaxNodeCount": 8})},
-			[]string{"replicas-fit-nodes"}, "up to 20 engine pods and 1 more during an update, and its pools hold 8"},
+		{
+			"Omi's own figures",
+			[]given{goodRelease(obj{v + "scaling/auto/engine/maxReplicas": 20, v + "scaling/auto/api/metrics/engineToApiRatio": 4}), enginePool(obj{"autoscaling/totalMaxNodeCount": 8})},
+			[]string{"replicas-fit-nodes"},
+			"up to 20 engine pods and 1 more during an update, and its pools hold 8",
+		},
 		{"no room for the surge", []given{enginePool(obj{"autoscaling/totalMaxNodeCount": 10})}, []string{"replicas-fit-nodes"}, "pools hold 10; needed: room for 11"},
 		{"request too large", []given{goodRelease(obj{v + "engine/resources/requests/memory": "44Gi", v + "engine/resources/limits/memory": "44Gi"})}, []string{"requests-fit-nodes"}, "engine requests 44 GiB, and g2-standard-12"},
-		{"chart's default request on 32 GB", []given{goodRelease(obj{v + "engine/resources/requests": obj{"gpu": 1}}), enginePool(obj{"nodeConfig/machineType": "g2-standard-8"})},
-			[]string{"engine-node-memory-is-ample", "requests-fit-nodes"}, "Smallest machine type that would do: g2-standard-12"},
+		{
+			"chart's default request on 32 GB",
+			[]given{goodRelease(obj{v + "engine/resources/requests": obj{"gpu": 1}}), enginePool(obj{"nodeConfig/machineType": "g2-standard-8"})},
+			[]string{"engine-node-memory-is-ample", "requests-fit-nodes"},
+			"Smallest machine type that would do: g2-standard-12",
+		},
 		{"guide's request on 32 GB", []given{enginePool(obj{"nodeConfig/machineType": "g2-standard-8"})}, []string{"engine-node-memory-is-ample"}, ""},
 		{"more GPUs than the node", []given{goodRelease(obj{v + "engine/resources/requests/gpu": 2, v + "engine/resources/limits/gpu": 2})}, []string{"requests-fit-nodes"}, "requests 2 GPUs"},
 		{"API cores", []given{goodRelease(obj{v + "api/resources/limits/cpu": "1999m"})}, []string{"api-pod-has-room"}, "1.999; needed: 2 cores"},
@@ -168,8 +196,12 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 			goodRelease(obj{"version": "0.46.0", v + "api/image/tag": "release-260915", v + "engine/image/tag": "release-260915", v + "licenseProxy/image/tag": "release-260915"}),
 			enginePool(obj{"nodeConfig/guestAccelerators": []any{obj{"type": "nvidia-l4", "count": 1, "gpuDriverInstallationConfig": obj{"gpuDriverVersion": "DEFAULT"}}}}),
 		}, []string{"driver-suits-images"}, "needs 580"},
-		{"two zones", []given{enginePool(obj{"nodeLocations": []any{"us-central1-a", "us-central1-b"}})},
-			[]string{"engine-pool-is-in-one-zone", "engine-pool-is-in-the-disks-zone"}, "us-central1-a, us-central1-b"},
+		{
+			"two zones",
+			[]given{enginePool(obj{"nodeLocations": []any{"us-central1-a", "us-central1-b"}})},
+			[]string{"engine-pool-is-in-one-zone", "engine-pool-is-in-the-disks-zone"},
+			"us-central1-a, us-central1-b",
+		},
 		{"another zone", []given{enginePool(obj{"nodeLocations": []any{"us-central1-b"}})}, []string{"engine-pool-is-in-the-disks-zone"}, "is in us-central1-a"},
 		{"a region", []given{enginePool(obj{"nodeLocations": nil})}, []string{"engine-pool-is-in-the-disks-zone"}, "several zones of us-central1"},
 		{"regional disk", []given{goodRelease(obj{gpdPath + "volumeHandle": "projects/p/regions/us-central1/disks/models-r"})}, []string{"models-disk-suits-machine"}, "which is regional"},
@@ -184,7 +216,7 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"password in the values", []given{goodRelease(obj{v + "kube-prometheus-stack/grafana/adminPassword": "hunter22"})}, []string{"values-hold-no-plain-secret"}, "adminPassword holds a secret in plain"},
 		{"key in the environment", []given{goodRelease(obj{v + "api/extraEnv": []any{obj{"name": "OPENAI_API_KEY", "value": secret{"sk-123456"}}}})}, []string{"values-hold-no-plain-secret"}, "OPENAI_API_KEY"},
 		{"billing as it should be", []given{goodRelease(billing), claim("ReadWriteMany"), backup}, nil, ""},
-		{"billing without a claim", []given{goodRelease(and(billing, obj{v + "billing/journal/existingPvcName": nil, v + "billing/journal/aws/efs/enabled": false})), given{
+		{"billing without a claim", []given{goodRelease(and(billing, obj{v + "billing/journal/existingPvcName": nil, v + "billing/journal/aws/efs/enabled": false})), {
 			kind: cronJobType, name: "backup", in: with(backup.in, obj{"spec/jobTemplate/spec/template/spec/volumes": []any{obj{"persistentVolumeClaim": obj{"claimName": unknown{}}}}}),
 		}}, []string{"billing-has-own-claim"}, "claim template"},
 		{"two replicas on one node's disk", []given{goodRelease(and(billing, obj{v + "billing/replicas": 2})), claim("ReadWriteOnce"), backup}, []string{"billing-replicas-share-storage"}, "ReadWriteOnce; needed: ReadWriteMany"},
@@ -192,10 +224,18 @@ func TestEachReleaseRuleAlone(t *testing.T) {
 		{"no budget for billing", []given{goodRelease(and(billing, obj{v + "billing/updateStrategy": nil})), claim("ReadWriteMany"), backup}, []string{"billing-can-be-updated"}, "maxUnavailable is 0"},
 		{"no backup", []given{goodRelease(billing), claim("ReadWriteMany")}, []string{"billing-journal-is-backed-up"}, "no CronJob"},
 		{"no backup of a claim to come", []given{goodRelease(and(billing, obj{v + "billing/journal/existingPvcName": unknown{}})), claim("ReadWriteMany")}, []string{"billing-has-own-claim", "billing-journal-is-backed-up"}, "no CronJob of the stack mounts the journals' claim"},
-		{"airgapped with public images", []given{goodRelease(and(billing, obj{v + "global/initContainer": nil, v + "prometheus-adapter": nil})), claim("ReadWriteMany"), backup},
-			[]string{"images-come-from-private-registry"}, "init container is docker.io"},
-		{"bucket without retention", []given{goodRelease(billing), claim("ReadWriteMany"), backup, {kind: bucketType, name: "journals", protect: true, in: obj{}}},
-			[]string{"journal-bucket-has-retention"}, "0 days; needed: 30 days"},
+		{
+			"airgapped with public images",
+			[]given{goodRelease(and(billing, obj{v + "global/initContainer": nil, v + "prometheus-adapter": nil})), claim("ReadWriteMany"), backup},
+			[]string{"images-come-from-private-registry"},
+			"init container is docker.io",
+		},
+		{
+			"bucket without retention",
+			[]given{goodRelease(billing), claim("ReadWriteMany"), backup, {kind: bucketType, name: "journals", protect: true, in: obj{}}},
+			[]string{"journal-bucket-has-retention"},
+			"0 days; needed: 30 days",
+		},
 		{"bucket with retention", []given{goodRelease(billing), claim("ReadWriteMany"), backup, {kind: bucketType, name: "journals", protect: true, in: obj{"retentionPolicy": obj{"retentionPeriod": 31536000}}}}, nil, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -225,10 +265,17 @@ func TestKnownBadPairs(t *testing.T) {
 		chart, tag string
 		bad        bool
 	}{
-		{"0.40.1", "release-260514", false}, {"0.40.2", "release-260514", true}, {"0.41.0", "release-260610", true},
-		{"0.41.1", "release-260514", false}, {"0.40.2", "release-260611", false},
-		{"0.36.9", "release-260611", true}, {"0.37.0", "release-260611", false}, {"0.36.9", "release-260610", false},
-		{"0.42.0", "release-260812-fips", true}, {"0.43.0", "release-260812-fips", false}, {"0.42.0", "something-else", false},
+		{"0.40.1", "release-260514", false},
+		{"0.40.2", "release-260514", true},
+		{"0.41.0", "release-260610", true},
+		{"0.41.1", "release-260514", false},
+		{"0.40.2", "release-260611", false},
+		{"0.36.9", "release-260611", true},
+		{"0.37.0", "release-260611", false},
+		{"0.36.9", "release-260610", false},
+		{"0.42.0", "release-260812-fips", true},
+		{"0.43.0", "release-260812-fips", false},
+		{"0.42.0", "something-else", false},
 	} {
 		in := goodRelease(obj{"version": row.chart, "values/api/image/tag": row.tag, "values/engine/image/tag": row.tag, "values/licenseProxy/image/tag": row.tag})
 		got := names(judged(t, Options{}, in))

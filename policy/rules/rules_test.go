@@ -151,7 +151,7 @@ func messages(found []violation, policy string) string {
 }
 
 // with is a copy of an object with changes at dotted paths; a nil value removes.
-func with(o obj, changes obj) obj {
+func with(o, changes obj) obj {
 	c := deepCopy(o).(obj)
 	var order []string
 	for _, removing := range []bool{false, true} {

@@ -39,7 +39,10 @@ var scalingRules = []Rule{
 				ratio = max(1, engines.Number(1)/api)
 			}
 			if ratio < 1 || ratio > maxRatio {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s engines for each API pod", number(ratio)), Need: fmt.Sprintf("1 to %d", maxRatio)})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("%s engines for each API pod", number(ratio)),
+					Need: fmt.Sprintf("1 to %d", maxRatio),
+				})
 			}
 		}),
 	},
@@ -64,8 +67,9 @@ var scalingRules = []Rule{
 			}
 			if r.v("scaling.auto.engine.metrics.requestCapacityRatio").Present() && !r.v("engine.concurrencyLimit.activeRequests").Present() {
 				j.Violate(Finding{
-					What: r.what, Found: "requestCapacityRatio is set without engine.concurrencyLimit.activeRequests, of which it is a share",
-					Need: "both", Do: "Set engine.concurrencyLimit.activeRequests.",
+					What:  r.what,
+					Found: "requestCapacityRatio is set without engine.concurrencyLimit.activeRequests, of which it is a share",
+					Need:  "both", Do: "Set engine.concurrencyLimit.activeRequests.",
 				})
 			}
 		}),
@@ -82,7 +86,9 @@ var scalingRules = []Rule{
 			}
 			least, most := r.v("scaling.auto.engine.minReplicas").Number(1), r.v("scaling.auto.engine.maxReplicas").Number(10)
 			if least < 1 || least > most {
-				j.Violate(Finding{What: r.what, Found: fmt.Sprintf("%s to %s engines", number(least), number(most)), Need: "1 ≤ least ≤ most"})
+				j.Violate(Finding{
+					What: r.what, Found: fmt.Sprintf("%s to %s engines", number(least), number(most)), Need: "1 ≤ least ≤ most",
+				})
 			}
 		}),
 	},

@@ -22,7 +22,9 @@ var zoneRules = []Rule{
 		Types:   poolTypes,
 		Resource: enginePools(func(j *Judge, p pool) {
 			if zones := p.zones(); len(zones) > 1 {
-				j.Violate(Finding{On: p.on, What: p.what, Found: "its zones are " + strings.Join(zones, ", "), Need: "one zone, the models disk's"})
+				j.Violate(Finding{
+					On: p.on, What: p.what, Found: "its zones are " + strings.Join(zones, ", "), Need: "one zone, the models disk's",
+				})
 			}
 		}),
 	},
@@ -46,12 +48,16 @@ var zoneRules = []Rule{
 		Advice:  "Raise its size; more models need more. It can never shrink again.",
 		Example: `models disk "models": it has 40 GB; needed: 48 GB (guide G-HW.engine). Raise its size; more models need more. It can never shrink again.`,
 		Settings: []Setting{{
-			Name: "minStorageGb", Default: float64(engineStorageGB), Min: bound(1), Max: bound(65536), Help: "Least size of the models disk in GB.",
+			Name: "minStorageGb", Default: float64(engineStorageGB), Min: bound(1), Max: bound(65536),
+			Help: "Least size of the models disk in GB.",
 		}},
 		Stack: func(j *Judge) {
 			Each(j, j.modelsDisks(), disk.resource, func(d disk) {
 				if d.known && d.sizeGB() < j.Number("minStorageGb") {
-					j.Violate(Finding{On: d.on, What: d.what, Found: fmt.Sprintf("it has %s GB", number(d.sizeGB())), Need: number(j.Number("minStorageGb")) + " GB"})
+					j.Violate(Finding{
+						On: d.on, What: d.what, Found: fmt.Sprintf("it has %s GB", number(d.sizeGB())),
+						Need: number(j.Number("minStorageGb")) + " GB",
+					})
 				}
 			})
 		},
@@ -182,7 +188,9 @@ func poolInDisksZone(j *Judge, p pool, d disk) {
 	if len(zones) == 0 && found == "" {
 		return // an existing cluster, of which nothing is known here
 	}
-	j.Violate(Finding{On: p.on, What: p.what, Found: fmt.Sprintf("%s, and %s is in %s", found, d.what, d.zone), Need: "the disk's zone only"})
+	j.Violate(Finding{
+		On: p.on, What: p.what, Found: fmt.Sprintf("%s, and %s is in %s", found, d.what, d.zone), Need: "the disk's zone only",
+	})
 }
 
 // zonesOfCluster are the zones that a pool takes over from its cluster.
@@ -235,7 +243,10 @@ func diskSuitsMachine(j *Judge, p pool, d disk) {
 	}
 	if d.region != "" {
 		if !m.CanAttachRegional() {
-			j.Violate(Finding{On: p.on, What: p.what, Found: fmt.Sprintf("%s cannot attach %s, which is regional", m.Name, d.what), Need: "a zonal disk"})
+			j.Violate(Finding{
+				On: p.on, What: p.what, Found: fmt.Sprintf("%s cannot attach %s, which is regional", m.Name, d.what),
+				Need: "a zonal disk",
+			})
 		}
 		return
 	}
@@ -274,7 +285,8 @@ func capacityIsSize(j *Judge, r release) {
 		size := d.sizeGB()
 		if bytes != size*1e9 && bytes != size*gib {
 			j.Violate(Finding{
-				On: r.on, What: r.what, Found: fmt.Sprintf("storageCapacity is %s and %s has %s GB", shown, d.what, number(size)), Need: number(size) + "G",
+				On: r.on, What: r.what, Found: fmt.Sprintf("storageCapacity is %s and %s has %s GB", shown, d.what, number(size)),
+				Need: number(size) + "G",
 			})
 		}
 	}
