@@ -10,11 +10,12 @@ import (
 )
 
 // A run keeps its files in a folder of its own in the system's folder for
-// temporary files, and locks it for as long as it lives. The name is short:
-// the path of a Unix socket has room for 107 bytes.
+// temporary files, and locks it for as long as it lives. The name is short, for
+// the path of a Unix socket is.
 const (
 	statePrefix = "kubetest-"
 	stateDraft  = "kubetest.new-"
+	socketLimit = 107
 )
 
 // state is the folder of one run.
@@ -31,6 +32,10 @@ func newState() (*state, error) {
 	draft, err := os.MkdirTemp("", stateDraft)
 	if err != nil {
 		return nil, err
+	}
+	if path := filepath.Join(draft, etcdSocket); len(path) > socketLimit {
+		return nil, errors.Join(os.Remove(draft), fmt.Errorf("TMPDIR %s: its name must be %d bytes shorter: %s is too long for a Unix socket",
+			os.TempDir(), len(path)-socketLimit, path))
 	}
 	lock, err := lockDir(draft)
 	if err == nil {
