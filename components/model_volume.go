@@ -3,6 +3,7 @@ package components
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -34,7 +35,7 @@ type ModelVolume struct {
 	// Protected tells that the disk is protected from deletion and outlives the
 	// deployment.
 	Protected bool
-	// Ready is what a dependent has to wait for.
+	// Ready is what a dependent has to wait for: the disk, and the Job that fills it.
 	Ready []pulumi.Resource
 }
 
@@ -62,7 +63,18 @@ type ModelVolumeArgs struct {
 	Retired bool
 	// Labels are put on the disk.
 	Labels map[string]string
+	// Files are loaded onto the disk before anything that waits for Ready. None
+	// leaves the disk to be filled by other means.
+	Files []ModelSource
+	// Hash is 8 hex digits that tell this disk with these files from others; the
+	// loader's objects are named after it. Required with Files.
+	Hash string
+	// Loader is where and by what they are loaded. Required with Files. Pass the
+	// cluster's Kubernetes provider with pulumi.Provider.
+	Loader *ModelLoader
 }
+
+var hashRule = regexp.MustCompile(`^[0-9a-f]{8}$`)
 
 // Validate reports every mistake in the arguments.
 func (a *ModelVolumeArgs) Validate() error {
@@ -85,8 +97,32 @@ func (a *ModelVolumeArgs) Validate() error {
 	if a.Disk.SizeGb < 10 || a.Disk.SizeGb > 65536 {
 		errs.addf("Disk.SizeGb", "%d is not a size from 10 to 65536 GB", a.Disk.SizeGb)
 	}
+	a.validateFiles(&errs)
 	return errs.err()
 }
+
+func (a *ModelVolumeArgs) validateFiles(errs *argumentErrors) {
+	if len(a.Files) == 0 {
+		return
+	}
+	if a.Disk.Existing != "" {
+		errs.addf("Files", "cannot be loaded onto the existing disk %q, which engines may be reading; make a new disk", a.Disk.Existing)
+	}
+	errs.require("Hash", a.Hash, "1a2b3c4d")
+	errs.match("Hash", a.Hash, hashRule, "8 hex digits")
+	if a.Loader == nil {
+		errs.addf("Loader", "is required with Files")
+	}
+	for i, f := range a.Files {
+		at := fmt.Sprintf("Files[%d].", i)
+		if f.URL == nil {
+			errs.addf(at+"URL", "is required")
+		}
+		errs.match(at+"SHA256", f.SHA256, digestRule, "64 hex digits")
+	}
+}
+
+var digestRule = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 
 // NewModelVolume registers the disk of one set of models, or refers to an
 // existing one.
@@ -125,6 +161,7 @@ func newModelVolume(
 		"existing": pulumi.Bool(a.Disk.Existing != ""),
 		"sizeGb":   pulumi.Int(a.Disk.SizeGb),
 		"retired":  pulumi.Bool(a.Retired),
+		"files":    pulumi.Int(len(a.Files)),
 	}
 	if err := ctx.RegisterComponentResourceV2("deepgram:index:ModelVolume", name, inputs, v, opts...); err != nil {
 		return nil, err
@@ -139,6 +176,11 @@ func newModelVolume(
 		v.Disk, v.DiskName, v.Ready = disk, disk.Name, []pulumi.Resource{disk}
 	}
 	v.VolumeHandle = pulumi.Sprintf("projects/%s/zones/%s/disks/%s", a.Project, a.Zone, v.DiskName)
+	if len(a.Files) > 0 {
+		if err := v.load(ctx, name, a); err != nil {
+			return nil, fmt.Errorf("loader: %w", err)
+		}
+	}
 
 	return v, ctx.RegisterResourceOutputs(v, pulumi.Map{
 		"diskName":        v.DiskName,
@@ -154,15 +196,12 @@ func (v *ModelVolume) disk(ctx *pulumi.Context, name string, a *ModelVolumeArgs)
 	if a.Disk.Existing != "" {
 		return nil, errors.New("an existing disk is not created")
 	}
-	description := "Deepgram models"
-	if a.SetName != "" {
-		description += " " + a.SetName
-	}
 	return resources.NewDisk(ctx, name+"-disk", &resources.DiskArgs{
-		Project:     pulumi.String(a.Project),
-		Zone:        pulumi.String(a.Zone),
-		Name:        pulumi.String(a.Disk.Name),
-		Description: pulumi.String(description),
+		Project: pulumi.String(a.Project),
+		Zone:    pulumi.String(a.Zone),
+		Name:    pulumi.String(a.Disk.Name),
+		// The same for every set: a change would replace the disk.
+		Description: pulumi.String("Deepgram models"),
 		Type:        pulumi.String(a.Disk.Type),
 		Size:        pulumi.Int(a.Disk.SizeGb),
 		Labels:      stringMap(a.Labels),

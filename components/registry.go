@@ -41,9 +41,15 @@ type Registry struct {
 	// Prefix stands before an image's name:
 	// "us-central1-docker.pkg.dev/acme/deepgram".
 	Prefix pulumi.StringOutput `pulumi:"prefix"`
-	// Ready is what a dependent has to wait for before it pulls: the repository
-	// and its readers.
+	// OpsImage is the image of deepgram-ops that Mirror.OpsTag publishes; empty
+	// where it does not.
+	OpsImage pulumi.StringOutput `pulumi:"opsImage"`
+	// Ready is what a dependent has to wait for before it pulls: the repository,
+	// its readers, and the copies of a mirror.
 	Ready []pulumi.Resource
+	// OpsReady is what a dependent has to wait for, besides Ready, before it pulls
+	// OpsImage.
+	OpsReady []pulumi.Resource
 }
 
 // RegistryArgs says where the images come from and who may read them.
@@ -64,11 +70,15 @@ type RegistryArgs struct {
 	// Manager. Required for RegistryPullThrough.
 	NamePrefix string
 	// Username is the user of quay.io (guide G-I). Required for
-	// RegistryPullThrough, otherwise not used.
+	// RegistryPullThrough. Without it a mirror uses the credentials of Docker's
+	// configuration.
 	Username pulumi.StringInput
-	// Password belongs to Username; it becomes a secret. Required for
-	// RegistryPullThrough.
+	// Password belongs to Username; it becomes a secret. Required where Username
+	// is given.
 	Password pulumi.StringInput
+	// Mirror copies images with RegistryMirror; nil leaves the repository to
+	// somebody else, such as a run of deepgram-ops images mirror in CI.
+	Mirror *Mirror
 	// Readers are the e-mail addresses of service accounts that may pull, by a
 	// stable key that becomes part of the resource's name.
 	Readers map[string]pulumi.StringInput
@@ -115,6 +125,15 @@ func (a *RegistryArgs) Validate() error {
 		if a.Password == nil {
 			errs.addf("Password", "is required for mode pull-through: the distribution credentials of the Deepgram console")
 		}
+	}
+	if a.Mirror != nil {
+		if a.Mode != RegistryMirror {
+			errs.addf("Mirror", "is for mode mirror only; the mode is %q", a.Mode)
+		}
+		if (a.Username == nil) != (a.Password == nil) {
+			errs.addf("Username", "and Password belong together; give both, or none")
+		}
+		a.Mirror.validate(&errs)
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.Readers)) {
 		if a.Readers[key] == nil {
@@ -167,7 +186,11 @@ func newRegistry(ctx *pulumi.Context, name string, a *RegistryArgs, opts []pulum
 	if err := r.readers(ctx, name, a); err != nil {
 		return nil, err
 	}
-	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"prefix": r.Prefix})
+	r.OpsImage = pulumi.String("").ToStringOutput()
+	if err := r.mirror(ctx, name, a); err != nil {
+		return nil, err
+	}
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"prefix": r.Prefix, "opsImage": r.OpsImage})
 }
 
 func (a *RegistryArgs) host() string { return a.Location + "-docker.pkg.dev" }

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ const (
 	nameRegistry = "registry"
 	nameIngress  = "ingress"
 	nameModels   = "models"
+	nameLoader   = "models-loader"
 	nameRelease  = "deepgram"
 )
 
@@ -46,7 +48,7 @@ func build(ctx *pulumi.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	active, err := b.models()
+	active, err := b.models(cluster, registry)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,13 @@ func (b *builder) registry(cluster *components.GpuCluster) (*components.Registry
 	if c.Registry.URL == "" && !c.Cluster.ExistingPools {
 		args.Readers = map[string]pulumi.StringInput{"nodes": cluster.NodeServiceAccountEmail}
 	}
-	if c.Registry.Mode == components.RegistryPullThrough {
+	if c.Registry.Mode == components.RegistryMirror {
+		var err error
+		if args.Mirror, err = b.mirror(); err != nil {
+			return nil, fmt.Errorf("registry.lock: %w", err)
+		}
+	}
+	if c.Registry.Mode != components.RegistryExisting {
 		args.Username = pulumi.String(c.Registry.Distribution.Username)
 		args.Password = b.secret(c.Registry.Distribution.Password)
 	}
@@ -120,30 +128,6 @@ func (b *builder) certificate(c config.Certificate) components.CertificateArgs {
 		return components.CertificateArgs{Existing: c.Existing}
 	}
 	return components.CertificateArgs{Bundle: c.Bundle, Key: b.secret(c.Key), Name: c.Name}
-}
-
-// models makes a volume for every set that is listed and returns the one in use.
-// A program has no memory: a set that is no longer listed is a set to remove.
-func (b *builder) models() (active *components.ModelVolume, err error) {
-	c := b.cfg
-	for _, set := range c.Models.ModelSets() {
-		name := nameModels
-		if set.Name != "" {
-			name += "-" + set.Name
-		}
-		volume, err := components.NewModelVolume(b.ctx, name, &components.ModelVolumeArgs{
-			Project: c.GCP.Project, Zone: c.GCP.Zone, SetName: set.Name, Disk: set.Disk,
-			NamePrefix: set.ChartNamePrefix, Production: c.Environment.Production,
-			Retired: b.retired(set), Labels: b.labels(),
-		})
-		if err != nil {
-			return nil, err
-		}
-		if set.Active {
-			active = volume
-		}
-	}
-	return active, nil
 }
 
 // retired tells whether the day has come from which a set's disk may be removed.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
 
@@ -34,11 +35,11 @@ func TestProgramRefusesABadConfigurationBeforeItRegistersAnything(t *testing.T) 
 
 type counter struct{ registered int }
 
-func (c *counter) NewResource(pulumi.MockResourceArgs) (string, map[string]any, error) {
+func (c *counter) NewResource(pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	c.registered++
 	return "", nil, nil
 }
-func (c *counter) Call(pulumi.MockCallArgs) (map[string]any, error) { return nil, nil }
+func (c *counter) Call(pulumi.MockCallArgs) (resource.PropertyMap, error) { return nil, nil }
 
 func TestRetiredOnItsDayAndNeverWhileActive(t *testing.T) {
 	t.Parallel()

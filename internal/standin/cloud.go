@@ -16,7 +16,8 @@ import (
 type Cloud struct {
 	mu       sync.Mutex
 	objects  map[objectKey]*object
-	sequence int // order of creation; also feeds numbers that the cloud gives out
+	gone     map[objectKey]int // how many have been there before
+	sequence int               // order of creation; also feeds numbers that the cloud gives out
 	settings settings
 
 	faults []*armedFault
@@ -71,7 +72,7 @@ func Bare() Option { return func(s *settings) { s.bare = true } }
 // be read makes NewCloud panic, use Load to get an error instead.
 func NewCloud(opts ...Option) *Cloud {
 	c := &Cloud{
-		objects: map[objectKey]*object{},
+		objects: map[objectKey]*object{}, gone: map[objectKey]int{},
 		settings: settings{
 			project: "rehearsal", projectNumber: "100000000001",
 			region: "us-central1", zone: "us-central1-a",
@@ -179,7 +180,7 @@ func (c *Cloud) Remove(id string) error {
 	found := false
 	for k := range c.objects {
 		if k.ID == id {
-			delete(c.objects, k)
+			c.drop(k)
 			found = true
 		}
 	}
@@ -253,6 +254,14 @@ func (c *Cloud) put(o *object) {
 		o.order = c.sequence
 	}
 	c.objects[o.key] = o
+}
+
+// drop removes an object; the caller holds the lock.
+func (c *Cloud) drop(key objectKey) {
+	if c.objects[key] != nil {
+		delete(c.objects, key)
+		c.gone[key]++
+	}
 }
 
 // sorted returns all objects in order of creation; the caller holds the lock.

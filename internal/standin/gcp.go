@@ -130,6 +130,10 @@ func (p *gcp) create(r *request) (string, props, error) {
 	if err := p.refuse(r.typ, id, out, nil); err != nil {
 		return "", nil, fmt.Errorf("error creating %s: %w", shortType(r.typ), err)
 	}
+	if before := p.cloud.gone[key]; before > 0 && r.typ == typeDisk {
+		// A program can tell a disk from one of the same name that was there before.
+		setAt(out, "creationTimestamp", text(strings.Replace(madeAt, "T00:00", fmt.Sprintf("T00:%02d", before%60), 1)))
+	}
 	p.cloud.put(&object{key: key, provider: p.name(), inputs: r.news, outputs: out, createdBy: r.urn})
 	return id, out, nil
 }
@@ -174,7 +178,7 @@ func (p *gcp) remove(r *request) error {
 	if r.typ == typeCluster {
 		p.removeCluster(key.ID)
 	}
-	delete(p.cloud.objects, key)
+	p.cloud.drop(key)
 	return nil
 }
 

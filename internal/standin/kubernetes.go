@@ -148,6 +148,7 @@ func (p *kubernetes) diff(r *request) *pulumirpc.DiffResponse {
 		c.replace = replacesObject(kind, path, r)
 		d.changes[path] = c
 	}
+	replaceFailedJob(r, d)
 	sameName := objectID(r.news) == objectID(r.oldInputs)
 	return d.response(sameName && !autonamed(r.news))
 }
@@ -212,6 +213,9 @@ func (p *kubernetes) refuse(r *request, scope string, out props) error {
 	}
 	if r.typ == typeVolume && !absent(at(out, "spec.csi")) && stringAt(out, "spec.csi.volumeHandle") == "" {
 		return fmt.Errorf("PersistentVolume %q is invalid: spec.csi.volumeHandle: Required value", stringAt(out, "metadata.name"))
+	}
+	if r.typ == typeJob && len(r.olds) == 0 { // what runs already is not started again
+		return p.refuseJob(scope, out)
 	}
 	return nil
 }
@@ -320,8 +324,10 @@ func (p *kubernetes) outputs(r *request, old *object) props {
 	case typeVolume:
 		setDefault(out, "spec.persistentVolumeReclaimPolicy", text("Retain"))
 		add("status.phase", text("Available"))
-	case "kubernetes:core/v1:PersistentVolumeClaim":
+	case typeClaim:
 		add("status.phase", text("Bound"))
+	case typeJob:
+		add("status", jobStatus(r.partial))
 	}
 	return out
 }

@@ -46,6 +46,7 @@ type request struct {
 	seed               []byte
 	proposedName       string // by the engine's autonaming configuration
 	nameDisabled       bool
+	partial            bool // the call is to be reported as done, but not ready
 }
 
 // server speaks the provider protocol for a backend.
@@ -264,6 +265,7 @@ func (s *server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 		return nil, err
 	}
 	fault := s.enter(ctx, "Create", r)
+	r.partial = fault != nil && fault.Mode == FailPartial
 	type made struct {
 		id  string
 		out props
@@ -296,6 +298,7 @@ func (s *server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 		return nil, err
 	}
 	fault := s.enter(ctx, "Update", r)
+	r.partial = fault != nil && fault.Mode == FailPartial
 	out, after, err := guarded(ctx, s, fault, func() (props, error) {
 		out, err := s.backend.update(r)
 		if err == nil && !r.preview {
