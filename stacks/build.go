@@ -3,6 +3,7 @@ package stacks
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	nameModels   = "models"
 	nameLoader   = "models-loader"
 	nameRelease  = "deepgram"
+	nameBilling  = "billing"
 )
 
 // builder wires the components of one environment.
@@ -29,6 +31,8 @@ type builder struct {
 	ctx *pulumi.Context
 	cfg *config.Config
 	now func() time.Time
+	// billing is made with the release; nil where it is not airgapped.
+	billing *components.Billing
 }
 
 // build wires what the configuration asks for and exports the outputs. Nothing
@@ -67,6 +71,7 @@ func (b *builder) cluster() (*components.GpuCluster, error) {
 		NamePrefix: c.Environment.NamePrefix,
 		Cluster:    c.Cluster, Pools: c.Pools, Network: c.Network,
 		LicenseProxy: c.LicenseProxy.Enabled, Billing: c.Billing.Enabled,
+		Filestore:  c.Billing.Enabled && c.Billing.Filestore(),
 		Production: c.Environment.Production, Labels: b.labels(),
 	})
 }
@@ -176,7 +181,37 @@ func (b *builder) release(
 		args.GrafanaAddressName = ingress.GrafanaAddressName
 		args.GrafanaCertificateName = pulumi.String(c.Grafana.CertificateName)
 	}
+	if c.Billing.Enabled {
+		args.JournalClaim = pulumi.String(c.Billing.JournalClaim(c.Values))
+		args.Prepare = func(namespace []pulumi.Resource) (_ []pulumi.Resource, err error) {
+			b.billing, err = components.NewBilling(b.ctx, nameBilling, b.billingArgs(cluster, registry, args, namespace), pulumi.Provider(cluster.Provider))
+			if err != nil {
+				return nil, err
+			}
+			return b.billing.Ready, nil
+		}
+	}
 	return components.NewDeepgramRelease(b.ctx, nameRelease, args, pulumi.Provider(cluster.Provider))
+}
+
+// billingArgs are those of the airgapped part of a release.
+func (b *builder) billingArgs(
+	cluster *components.GpuCluster, registry *components.Registry,
+	release *components.DeepgramReleaseArgs, namespace []pulumi.Resource,
+) *components.BillingArgs {
+	c := b.cfg
+	return &components.BillingArgs{
+		Billing: c.Billing, Release: c.Release.Name, Namespace: c.Release.Namespace,
+		Project: c.GCP.Project, NamePrefix: c.Environment.NamePrefix,
+		Network: c.Network.Network, NetworkProject: c.Network.Project, ModelsClaim: c.Billing.ModelsClaim(c.Values),
+		Labels: b.labels(), KubernetesLabels: b.kubernetesLabels(), Production: c.Environment.Production,
+		UsePullSecret: release.UsePullSecret,
+		OpsImage:      b.opsImage(registry), OpsReady: slices.Concat(registry.Ready, registry.OpsReady),
+		// Workload Identity needs the cluster's pool of identities.
+		After:      slices.Concat(namespace, cluster.Ready),
+		LicenseKey: release.LicenseKey, LicenseFile: release.LicenseFile,
+		S3AccessKeyID: b.secret(c.Billing.Backup.S3.AccessKeyID), S3SecretAccessKey: b.secret(c.Billing.Backup.S3.SecretAccessKey),
+	}
 }
 
 // secret is a secret of the configuration as an input: nil where none was given,
@@ -213,7 +248,7 @@ func (b *builder) export(
 	cluster *components.GpuCluster, registry *components.Registry, ingress *components.IngressNetwork,
 	models *components.ModelVolume, release *components.DeepgramRelease,
 ) {
-	for name, value := range map[string]pulumi.Input{
+	outputs := map[string]pulumi.Input{
 		"apiUrl":         release.APIURL,
 		"apiAddress":     ingress.Address,
 		"grafanaUrl":     release.GrafanaURL,
@@ -225,7 +260,15 @@ func (b *builder) export(
 		"namespace":      release.Namespace,
 		"modelVolume":    models.VolumeHandle,
 		"dnsRecords":     ingress.DNSRecords,
-	} {
+		"licenseRoute":   release.LicenseRoute,
+	}
+	if b.billing != nil {
+		maps.Copy(outputs, map[string]pulumi.Input{
+			"journalBucket": b.billing.Bucket, "journalClaim": b.billing.ClaimName,
+			"journalTarget": b.billing.Target, "journalStorage": b.billing.Storage,
+		})
+	}
+	for name, value := range outputs {
 		b.ctx.Export(name, value)
 	}
 }
