@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"bufio"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,6 +26,13 @@ import (
 // and how it is to end.
 const childVariable = "KUBETEST_CHILD"
 
+const (
+	childEnds     = "ends"
+	childIsKilled = "is killed"
+	// What started it is killed, and can clear up nothing.
+	childIsCutOff = "is cut off"
+)
+
 // TestNothingStays starts a cluster in a process of its own, which ends or is
 // killed.
 func TestNothingStays(t *testing.T) {
@@ -33,22 +41,22 @@ func TestNothingStays(t *testing.T) {
 		child(t, end)
 		return
 	}
-	t.Run("ends", func(t *testing.T) {
+	t.Run(childEnds, func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		out, err := runChild(t, dir, "ends")
+		out, err := runChild(t, dir, childEnds)
 		require.NoError(t, err, out)
 		assert.Empty(t, processesOf(t, dir))
 		assertEmpty(t, dir)
 	})
-	t.Run("is killed", func(t *testing.T) {
+	t.Run(childIsKilled, func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		out, err := runChild(t, dir, "is killed")
+		out, err := runChild(t, dir, childIsKilled)
 		require.ErrorContains(t, err, "killed", out)
 		assert.Empty(t, processesOf(t, dir))
 
-		out, err = runChild(t, dir, "ends")
+		out, err = runChild(t, dir, childEnds)
 		require.NoError(t, err, out)
 		assertEmpty(t, dir) // the next run has removed what the killed one left
 	})
@@ -66,7 +74,7 @@ func child(t *testing.T, end string) {
 	t.Helper()
 	c := kubetest.Start(t, kubetest.Options{Nodes: []kubetest.FakeNode{{Name: "node-0"}}})
 	require.Len(t, processesOf(t, c.Dir()), 5, "otherwise nothing is proven")
-	if end == "is killed" {
+	if end == childIsKilled {
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
 	}
 }
@@ -87,27 +95,17 @@ func TestNothingStaysOfARealNode(t *testing.T) {
 		return
 	}
 	kubetest.RequireRealNode(t)
-	for _, end := range []string{"ends", "is killed"} {
+	for _, end := range []string{childEnds, childIsKilled, childIsCutOff} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			before := mounts(t)
-			run := func(end string) (string, error) {
-				command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNothingStaysOfARealNode$", "-test.v")
-				command.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-					return strings.HasPrefix(v, "KUBETEST_STAGE=") // it is a run like any other
-				}), childVariable+"="+end, "TMPDIR="+dir)
-				out, err := command.CombinedOutput()
-				return string(out), err
-			}
-			out, err := run(end)
-			names := strings.Fields(textBetween(out, "states: ", "\n"))
-			require.NotEmpty(t, names, out)
-			if end == "ends" {
-				require.NoError(t, err, out)
-			} else {
-				require.Error(t, err)
-				require.Contains(t, out, "ended by killed")
+			names, out := runNodeChild(t, dir, end)
+			if end == childIsCutOff {
+				left := append(groups(t, names[0]), groups(t, names[1])...)
+				assert.NotEmpty(t, left, "nobody was there to remove them")
+				next, _ := runNodeChild(t, dir, childEnds)
+				require.NotContains(t, next, names[0], "the next run removes them")
 			}
 			assertEmpty(t, dir)
 			assert.Empty(t, processesOf(t, dir), out)
@@ -117,6 +115,41 @@ func TestNothingStaysOfARealNode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// runNodeChild runs nodeChild to its end. names are the folders that it used.
+func runNodeChild(t *testing.T, dir, end string) (names []string, out string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNothingStaysOfARealNode$", "-test.v")
+	command.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "KUBETEST_STAGE=") // it is a run like any other
+	}), childVariable+"="+end, "TMPDIR="+dir)
+	output, err := command.StdoutPipe()
+	require.NoError(t, err)
+	command.Stderr = command.Stdout
+	require.NoError(t, command.Start())
+	var text strings.Builder
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		text.WriteString(lines.Text() + "\n")
+		if states, found := strings.CutPrefix(lines.Text(), "states: "); found {
+			names = strings.Fields(states)
+			if end == childIsCutOff {
+				require.NoError(t, command.Process.Kill())
+			}
+		}
+	}
+	err = command.Wait()
+	require.Len(t, names, 2, text.String())
+	switch end {
+	case childEnds:
+		require.NoError(t, err, text.String())
+	case childIsKilled:
+		require.Contains(t, text.String(), "ended by killed")
+	case childIsCutOff:
+		require.ErrorContains(t, err, "killed", text.String())
+	}
+	return names, text.String()
 }
 
 // nodeChild runs a pod, says where its files are, and ends with the pod running.
@@ -133,15 +166,12 @@ func nodeChild(t *testing.T, end string) {
 		names = append(names, filepath.Base(state))
 	}
 	fmt.Printf("states: %s\n", strings.Join(names, " "))
-	if end == "is killed" {
+	switch end {
+	case childIsKilled:
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	case childIsCutOff:
+		select {} // until the one that started it is killed
 	}
-}
-
-func textBetween(text, before, after string) string {
-	_, text, _ = strings.Cut(text, before)
-	text, _, _ = strings.Cut(text, after)
-	return text
 }
 
 func mounts(t *testing.T) string {
