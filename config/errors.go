@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -86,4 +87,25 @@ func sortProblems(problems []Problem) []Problem {
 		}
 	}
 	return out
+}
+
+// Join makes one report of several: problems that are told twice are told once,
+// and an error of another kind comes first. nil where there is none.
+func Join(errs ...error) error {
+	var problems []Problem
+	var others []error
+	for _, err := range errs {
+		var e *Error
+		switch {
+		case err == nil:
+		case errors.As(err, &e):
+			problems = append(problems, e.Problems...)
+		default:
+			others = append(others, err)
+		}
+	}
+	if len(others) == 0 {
+		return newError(problems)
+	}
+	return errors.Join(append(others, newError(problems))...)
 }

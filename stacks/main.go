@@ -53,11 +53,9 @@ func run(ctx *pulumi.Context, values map[string]string) error {
 
 // deploy validates everything before it creates anything.
 func deploy(ctx *pulumi.Context, cfg *Config) error {
-	if err := cfg.ResolveFiles(projectFolder(ctx)); err != nil {
-		return err
-	}
+	files := cfg.ResolveFiles(projectFolder(ctx))
 	cfg.Complete()
-	if err := cfg.Validate(); err != nil {
+	if err := config.Join(files, cfg.Validate()); err != nil {
 		return err
 	}
 	return build(ctx, cfg)

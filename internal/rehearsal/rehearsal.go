@@ -39,6 +39,9 @@ type Options struct {
 	Pulumi string
 	// PolicyPack is the path of the policy pack; empty enforces none.
 	PolicyPack string
+	// Judge looks at the plan that a preview shows, which no policy of the engine
+	// gets to see: what it would replace or delete. It may be nil.
+	Judge func(*config.Config, []report.Resource) []report.Violation
 	// Cloud is the pretended world; nil begins with an empty one.
 	Cloud *standin.Cloud
 	// Observe is called when an operation begins, and what it returns when it
@@ -116,11 +119,9 @@ func rehearsalConfig(stack string, tree config.Tree, dir string) (*config.Config
 	if err := fillSecrets(cfg, dir); err != nil {
 		return nil, err
 	}
-	if err := cfg.ResolveFiles(dir); err != nil {
-		return nil, err
-	}
+	files := cfg.ResolveFiles(dir)
 	cfg.Complete()
-	return cfg, cfg.Validate()
+	return cfg, config.Join(files, cfg.Validate())
 }
 
 // Session is a stack in a place of its own, on which operations can be run one by
@@ -199,11 +200,9 @@ func (s *Session) Configure(ctx context.Context, tree config.Tree) error {
 	if err := fillSecrets(cfg, s.Dir); err != nil {
 		return err
 	}
-	if err := cfg.ResolveFiles(s.Dir); err != nil {
-		return err
-	}
+	files := cfg.ResolveFiles(s.Dir)
 	cfg.Complete()
-	if err := cfg.Validate(); err != nil {
+	if err := config.Join(files, cfg.Validate()); err != nil {
 		return err
 	}
 	s.cfg, s.redact = cfg, engine.Redactor(revealed(cfg))
@@ -212,7 +211,18 @@ func (s *Session) Configure(ctx context.Context, tree config.Tree) error {
 
 // Preview runs a preview.
 func (s *Session) Preview(ctx context.Context) (*report.Operation, error) {
-	return s.step(ctx, StepPreview, s.preview)
+	operation, err := s.step(ctx, StepPreview, s.preview)
+	if err != nil || s.Judge == nil {
+		return operation, err
+	}
+	found := s.Judge(s.cfg, operation.Resources())
+	s.addViolations(found)
+	operation.Judged(found)
+	if operation.Refused() {
+		err = &engine.PolicyError{Violations: operation.Violations()}
+		operation.Finish(err)
+	}
+	return operation, err
 }
 
 // Up runs an up under the given name.

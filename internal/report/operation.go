@@ -39,6 +39,9 @@ type Resource struct {
 	Replaces []string
 	// Changes are the properties that change.
 	Changes []string
+	// Old and New are the inputs before and after; the engine has taken the
+	// secrets out. nil where there is none.
+	Old, New map[string]any
 }
 
 // Violation is one finding of a policy.
@@ -141,6 +144,12 @@ func (o *Operation) begin(m apitype.StepEventMetadata) {
 	r.Op, r.State = foldOp(r.Op, string(m.Op)), Running
 	if r.Started.IsZero() {
 		r.Started = o.now()
+	}
+	if m.Old != nil {
+		r.Old = m.Old.Inputs
+	}
+	if m.New != nil {
+		r.New = m.New.Inputs
 	}
 	state := m.New
 	if state == nil {
@@ -253,6 +262,13 @@ func (o *Operation) Violations() []Violation {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	return append([]Violation(nil), o.violations...)
+}
+
+// Judged adds findings that were not made by the engine's policies.
+func (o *Operation) Judged(found []Violation) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.violations = append(o.violations, found...)
 }
 
 // Refused tells whether a mandatory policy was violated.

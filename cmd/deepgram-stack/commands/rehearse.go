@@ -91,7 +91,7 @@ func rehearse(ctx context.Context, o *RehearseOptions) error {
 	_, _ = fmt.Fprintf(o.Streams.Err, "rehearsal of %s: no cloud is touched\n", o.Stack)
 	result, err := rehearsal.Run(ctx, rehearsal.Options{
 		Program: stacks.Run, Stack: o.Stack, Tree: tree, Dir: dir, Destroy: o.Destroy,
-		Pulumi: o.Pulumi, PolicyPack: pack, Observe: progress.Start,
+		Pulumi: o.Pulumi, PolicyPack: pack, Judge: stacks.JudgePlan, Observe: progress.Start,
 	})
 	var bad *config.Error
 	if errors.As(err, &bad) || len(result.Steps) == 0 {
