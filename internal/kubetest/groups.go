@@ -18,12 +18,15 @@ import (
 // controller, with version 2 there is one.
 type hierarchy struct {
 	dir     string // where it is mounted
+	kind    string // of the file system
 	options string // of the mount, such as "memory" or "none,name=systemd"
 	own     string // the group of this process, relative to dir
 }
 
-// hierarchies are the trees of version 1 that are mounted here. There are none
-// where the machine has version 2 only.
+const unified = "cgroup2" // the kind of version 2
+
+// hierarchies are the trees that are mounted here: those of version 1, or where
+// there is none, that of version 2.
 func hierarchies() ([]hierarchy, error) {
 	own, err := ownGroups()
 	if err != nil {
@@ -34,35 +37,46 @@ func hierarchies() ([]hierarchy, error) {
 		return nil, err
 	}
 	defer file.Close()
-	var found []hierarchy
+	var first, second []hierarchy
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		// device, folder, type, options
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 4 || fields[2] != "cgroup" {
-			continue
+		switch {
+		case len(fields) < 4:
+		case fields[2] == "cgroup":
+			first = append(first, versionOne(fields[1], fields[3], own)...)
+		case fields[2] == unified:
+			second = append(second, hierarchy{dir: fields[1], kind: unified, own: own[""]})
 		}
-		h := hierarchy{dir: fields[1]}
-		var controllers []string
-		for option := range strings.SplitSeq(fields[3], ",") {
-			if path, known := own[option]; known {
-				controllers = append(controllers, option)
-				h.own = path
-			}
-		}
-		if len(controllers) == 0 {
-			continue
-		}
-		h.options = strings.Join(controllers, ",")
-		if strings.HasPrefix(h.options, "name=") {
-			h.options = "none," + h.options
-		}
-		found = append(found, h)
 	}
-	return found, lines.Err()
+	if len(first) > 0 {
+		return first, lines.Err()
+	}
+	return second, lines.Err()
 }
 
-// ownGroups are the groups of this process by controller.
+// versionOne is the tree that is mounted at dir, if this process is in it.
+func versionOne(dir, options string, own map[string]string) []hierarchy {
+	h := hierarchy{dir: dir, kind: "cgroup"}
+	var controllers []string
+	for option := range strings.SplitSeq(options, ",") {
+		if path, known := own[option]; known {
+			controllers = append(controllers, option)
+			h.own = path
+		}
+	}
+	if len(controllers) == 0 {
+		return nil
+	}
+	h.options = strings.Join(controllers, ",")
+	if strings.HasPrefix(h.options, "name=") {
+		h.options = "none," + h.options
+	}
+	return []hierarchy{h}
+}
+
+// ownGroups are the groups of this process by controller, "" for version 2.
 func ownGroups() (map[string]string, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -72,7 +86,7 @@ func ownGroups() (map[string]string, error) {
 	for line := range strings.Lines(string(text)) {
 		// number, controllers, path
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) != 3 || fields[1] == "" {
+		if len(fields) != 3 {
 			continue
 		}
 		for controller := range strings.SplitSeq(fields[1], ",") {
@@ -82,7 +96,14 @@ func ownGroups() (map[string]string, error) {
 	return own, nil
 }
 
-func (h hierarchy) group(name string) string { return filepath.Join(h.dir, h.own, name) }
+// group is where a run has its group: in that of this process, or with version 2,
+// where a group with processes can have no groups with controllers, at the top.
+func (h hierarchy) group(name string) string {
+	if h.kind == unified {
+		return filepath.Join(h.dir, name)
+	}
+	return filepath.Join(h.dir, h.own, name)
+}
 
 // enterGroups makes a group of a name in every tree and moves this process into
 // it. leave moves it back.
@@ -108,6 +129,11 @@ func enterGroups(name string) (leave func() error, err error) {
 
 func (h hierarchy) enter(name string) error {
 	dir := h.group(name)
+	if h.kind == unified {
+		if err := delegate(h.dir); err != nil {
+			return err
+		}
+	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -125,6 +151,36 @@ func (h hierarchy) enter(name string) error {
 		}
 	}
 	return join(dir)
+}
+
+// settle makes the top of a tree, as the first process of new namespaces sees it,
+// ready for the groups of pods: with version 2 no process may be in it.
+func (h hierarchy) settle() error {
+	if h.kind != unified {
+		return nil
+	}
+	leaf := filepath.Join(h.dir, "init")
+	if err := os.Mkdir(leaf, 0o755); err != nil {
+		return err
+	}
+	if err := join(leaf); err != nil {
+		return err
+	}
+	return delegate(h.dir)
+}
+
+// delegate gives the groups in a group of version 2 every controller that it has.
+func delegate(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for _, controller := range strings.Fields(string(text)) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
+			return fmt.Errorf("controller %s in %s: %w", controller, dir, err)
+		}
+	}
+	return nil
 }
 
 // join moves this process into a group.

@@ -30,37 +30,37 @@ var unable = "a TestMain that calls kubetest.Main"
 
 // Main runs the tests of a package that uses RealNode, where it can in namespaces
 // of their own: those tests see another network, other processes and another
-// /run, and they have no way out to the network. Call it from TestMain:
+// /run, and they have no way out to the network. It ends the program. Call it from
+// TestMain:
 //
-//	func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
-func Main(m *testing.M) int {
+//	func TestMain(m *testing.M) { kubetest.Main(m) }
+func Main(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kubetest:", err) //nolint:forbidigo // no test can show it
+		code = max(code, 1)
+	}
+	os.Exit(code) //nolint:forbidigo // a TestMain is a main
+}
+
+func run(m *testing.M) (int, error) {
 	switch os.Getenv(stageVariable) {
 	case stageInit:
-		code, err := first()
-		return report(code, err)
+		return first()
 	case stageTests:
 		unable = ""
 		code := m.Run()
 		haltRealNode()
-		return code
+		return code, nil
 	}
 	if unable = lacking(); unable == "" {
 		code, err := isolate()
 		if !errors.Is(err, syscall.EPERM) {
-			return report(code, err)
+			return code, err
 		}
 		unable = "the right to make namespaces"
 	}
-	return m.Run()
-}
-
-// report shows an error that no test can show.
-func report(code int, err error) int {
-	if err == nil {
-		return code
-	}
-	_, _ = os.Stderr.WriteString("kubetest: " + err.Error() + "\n")
-	return max(code, 1)
+	return m.Run(), nil
 }
 
 // nodePrograms are what a real node needs, and Debian's package of each.
@@ -94,7 +94,7 @@ func lacking() string {
 		return "Debian's packages " + strings.Join(slices.Compact(packages), ", ")
 	}
 	if trees, err := hierarchies(); err != nil || len(trees) == 0 {
-		return "control groups of version 1"
+		return "control groups"
 	}
 	return ""
 }
@@ -221,8 +221,11 @@ func furnish() error {
 			return fmt.Errorf("unmounting %s: %w", h.dir, err)
 		}
 		flags := uintptr(syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC)
-		if err := syscall.Mount("cgroup", h.dir, "cgroup", flags, h.options); err != nil {
+		if err := syscall.Mount("cgroup", h.dir, h.kind, flags, h.options); err != nil {
 			return fmt.Errorf("mounting %s: %w", h.dir, err)
+		}
+		if err := h.settle(); err != nil {
+			return fmt.Errorf("control groups: %w", err)
 		}
 	}
 	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {

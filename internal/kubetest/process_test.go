@@ -29,7 +29,7 @@ func TestPortIsKeptForThoseWhoShare(t *testing.T) {
 	}}
 	listener, err := sharing.Listen(t.Context(), "tcp", address.String())
 	require.NoError(t, err)
-	defer listener.Close()
+	defer func() { require.NoError(t, listener.Close()) }()
 	connection, err := net.Dial("tcp", address.String())
 	require.NoError(t, err, "connections go to the one that listens")
 	require.NoError(t, connection.Close())

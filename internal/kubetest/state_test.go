@@ -22,7 +22,8 @@ func TestStateNeedsAShortName(t *testing.T) {
 }
 
 func TestStateIsLockedUntilRemoved(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
 	alive, err := newState()
 	require.NoError(t, err)
 	dead, err := newState()
@@ -37,7 +38,7 @@ func TestStateIsLockedUntilRemoved(t *testing.T) {
 
 	require.NoError(t, alive.remove())
 	require.NoError(t, next.remove())
-	entries, err := os.ReadDir(os.TempDir())
+	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Empty(t, entries)
 }

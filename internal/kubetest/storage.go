@@ -131,14 +131,14 @@ func (p *provisioner) create(ctx context.Context, claim *corev1.PersistentVolume
 		return err
 	}
 	// A driver sets the group that a pod asks for; a folder must be open to all.
-	if err := os.Chmod(path, 0o777); err != nil {
+	if err := os.Chmod(path, 0o777); err != nil { //nolint:gosec // see above
 		return err
 	}
 	volume := &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{provisionedBy: class.provisioner}},
 		Spec: corev1.PersistentVolumeSpec{
 			StorageClassName: *claim.Spec.StorageClassName, AccessModes: claim.Spec.AccessModes,
-			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: claim.Spec.Resources.Requests[corev1.ResourceStorage]},
+			Capacity:                      claim.Spec.Resources.Requests,
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimDelete,
 			ClaimRef: &corev1.ObjectReference{
 				APIVersion: "v1", Kind: "PersistentVolumeClaim",

@@ -94,7 +94,7 @@ func TestCustomKindsAreChecked(t *testing.T) {
 	}
 }
 
-func gpuPod(name string, gpus string) string {
+func gpuPod(name, gpus string) string {
 	return `{apiVersion: v1, kind: Pod, metadata: {name: ` + name + `}, spec: {
 		tolerations: [{key: nvidia.com/gpu, operator: Exists}],
 		nodeSelector: {k8s.deepgram.com/node-type: engine},

@@ -158,14 +158,14 @@ func nodeChild(t *testing.T, end string) {
 	n, namespace := node(t)
 	require.NoError(t, n.Apply(t.Context(), billing(namespace, "standard-rwo", "ReadWriteOnce", 1)))
 	n.PodReady(t, namespace, "deepgram-billing-0")
-	states, err := filepath.Glob(filepath.Join(os.TempDir(), "kubetest-*"))
+	states, err := filepath.Glob(filepath.Join(filepath.Dir(n.Dir()), "kubetest-*"))
 	require.NoError(t, err)
 	require.Len(t, states, 2, "that of the namespaces, and that of the cluster")
 	names := make([]string, 0, len(states))
 	for _, state := range states {
 		names = append(names, filepath.Base(state))
 	}
-	fmt.Printf("states: %s\n", strings.Join(names, " "))
+	fmt.Fprintln(os.Stdout, "states: "+strings.Join(names, " ")) //nolint:forbidigo // at once, not at the end of the test
 	switch end {
 	case childIsKilled:
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))

@@ -4,10 +4,9 @@
 package kubernetes
 
 import (
-	"os"
 	"testing"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/kubetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
+func TestMain(m *testing.M) { kubetest.Main(m) }

@@ -189,13 +189,16 @@ spec: {selector: {app: api}, ports: [{port: 80, targetPort: 8080}]}
 	n.PodReady(t, namespace, "deepgram-billing-0")
 
 	t.Run("logs", func(t *testing.T) {
+		t.Parallel()
 		assert.Contains(t, n.Kubectl(t, "-n", namespace, "logs", "deepgram-billing-0"), "/journal/journal has 0 lines")
 	})
 	t.Run("exec", func(t *testing.T) {
+		t.Parallel()
 		packed := n.Kubectl(t, "-n", namespace, "exec", "deepgram-billing-0", "--", "tar", "cf", "-", "/journal/journal")
 		assert.Contains(t, packed, `{"d":"deepgram-billing-0/1/`)
 	})
 	t.Run("port-forward", func(t *testing.T) {
+		t.Parallel()
 		command := n.KubectlCommand(t.Context(), "-n", namespace, "port-forward", "pod/api", ":8080")
 		out, err := command.StdoutPipe()
 		require.NoError(t, err)
@@ -210,6 +213,7 @@ spec: {selector: {app: api}, ports: [{port: 80, targetPort: 8080}]}
 		_ = command.Wait() // it was killed
 	})
 	t.Run("service", func(t *testing.T) {
+		t.Parallel()
 		service, err := n.Client().CoreV1().Services(namespace).Get(t.Context(), "api", metav1.GetOptions{})
 		require.NoError(t, err)
 		n.Eventually(t, "the service to answer", func(ctx context.Context) (bool, error) {
@@ -302,4 +306,37 @@ func TestFakeNodesBesideTheRealOne(t *testing.T) {
 	require.NoError(t, n.Apply(t.Context(), strings.Replace(gpuPod("engine", "1"), "name: engine}", "name: engine, namespace: "+namespace+"}", 1)))
 	pod := n.PodReady(t, namespace, "engine")
 	assert.Equal(t, "engine-"+namespace, pod.Spec.NodeName)
+}
+
+// TestOpsImageRuns: the project's own commands work in an image of nothing else, as
+// a user without rights.
+func TestOpsImageRuns(t *testing.T) {
+	t.Parallel()
+	n, namespace := node(t)
+	const image = "localhost/kubetest/deepgram-ops:1"
+	n.Image(t, image, "./cmd/deepgram-ops")
+	require.NoError(t, n.Apply(t.Context(), fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: ops, namespace: %s}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  containers:
+    - name: ops
+      image: %s
+      imagePullPolicy: IfNotPresent
+      args: [images, --help]
+      securityContext: {runAsUser: 65532, runAsNonRoot: true, readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`, namespace, image)))
+	n.Eventually(t, "the command to succeed", func(ctx context.Context) (bool, error) {
+		pod, err := n.Client().CoreV1().Pods(namespace).Get(ctx, "ops", metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		require.NotEqual(t, corev1.PodFailed, pod.Status.Phase, pod.Status)
+		return pod.Status.Phase == corev1.PodSucceeded, nil
+	})
+	assert.Contains(t, n.Kubectl(t, "-n", namespace, "logs", "ops"), "deepgram-ops images")
 }
