@@ -226,17 +226,21 @@ func (c *gpuCluster) serviceAccount() error {
 	if a.Cluster.ExistingPools {
 		return nil
 	}
+	id := shorten(a.NamePrefix+"-nodes", 30) // all that an account's id may have
 	account, err := serviceaccount.NewAccount(c.ctx, c.name+"-service-account", &serviceaccount.AccountArgs{
-		Project: pulumi.String(a.Project),
-		// 30 characters is all an account's id may have.
-		AccountId:   pulumi.String(shorten(a.NamePrefix+"-nodes", 30)),
+		Project:     pulumi.String(a.Project),
+		AccountId:   pulumi.String(id),
 		DisplayName: pulumi.String(shorten("Nodes of "+a.clusterName(), 100)),
 	}, c.options(c.enabled)...)
 	if err != nil {
 		return fmt.Errorf("service account: %w", err)
 	}
-	c.NodeServiceAccountEmail = account.Email
-	c.account = account.Email.ToStringPtrOutput()
+	// The address follows from the id, so that a preview shows it and policies can
+	// judge it; the URN, which a preview knows too, makes it wait for the account.
+	c.NodeServiceAccountEmail = account.URN().ApplyT(func(pulumi.URN) string {
+		return serviceAccountEmail(id, a.Project)
+	}).(pulumi.StringOutput)
+	c.account = c.NodeServiceAccountEmail.ToStringPtrOutput()
 	for _, r := range nodeRoles {
 		if r.key == "image-streaming" && !a.Cluster.ImageStreaming {
 			continue
@@ -244,7 +248,7 @@ func (c *gpuCluster) serviceAccount() error {
 		member, err := projects.NewIAMMember(c.ctx, c.name+"-role-"+r.key, &projects.IAMMemberArgs{
 			Project: pulumi.String(a.Project),
 			Role:    pulumi.String(r.role),
-			Member:  pulumi.Sprintf("serviceAccount:%s", account.Email),
+			Member:  pulumi.Sprintf("serviceAccount:%s", c.NodeServiceAccountEmail),
 		}, c.options()...)
 		if err != nil {
 			return fmt.Errorf("role %s: %w", r.role, err)
@@ -252,6 +256,15 @@ func (c *gpuCluster) serviceAccount() error {
 		c.Ready = append(c.Ready, member)
 	}
 	return nil
+}
+
+// serviceAccountEmail is the address of a service account. The id of a project
+// that belongs to a domain is "example.com:project".
+func serviceAccountEmail(id, project string) string {
+	if domain, name, scoped := strings.Cut(project, ":"); scoped {
+		project = name + "." + domain
+	}
+	return id + "@" + project + ".iam.gserviceaccount.com"
 }
 
 // nodeTag is on this cluster's nodes and on no others.

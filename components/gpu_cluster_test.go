@@ -40,7 +40,7 @@ func TestGpuCluster(t *testing.T) {
 			"addonsConfig/gcpFilestoreCsiDriverConfig/enabled":      false,
 			"maintenancePolicy/recurringWindow/recurrence":          "FREQ=WEEKLY;BYDAY=SA,SU",
 			"monitoringConfig/managedPrometheus/enabled":            false,
-			"nodeConfig/serviceAccount":                             "prod-omi-deepgram-nodes@computed",
+			"nodeConfig/serviceAccount":                             "prod-omi-deepgram-nodes@acme-speech.iam.gserviceaccount.com",
 			"resourceLabels/team":                                   "voice",
 		} {
 			assert.Equal(t, want, dig(t, in, path), path)

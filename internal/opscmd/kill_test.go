@@ -16,9 +16,9 @@ import (
 )
 
 // kills is how often a test kills the program: a handful, or 100 times with
-// DEEPGRAM_SOAK=1.
+// SOAK=1.
 func kills() int {
-	if os.Getenv("DEEPGRAM_SOAK") == "1" {
+	if os.Getenv("SOAK") == "1" {
 		return 100
 	}
 	return 5

@@ -104,12 +104,12 @@ func dockerRegistry(t testing.TB) string {
 	return addr
 }
 
-// Layers pass through: the size of a layer (2 GiB with DEEPGRAM_SOAK=1) does
+// Layers pass through: the size of a layer (2 GiB with SOAK=1) does
 // not show in the program's memory.
 func TestMemoryStaysFlatForALargeLayer(t *testing.T) {
 	t.Parallel()
 	size := int64(256 << 20)
-	if os.Getenv("DEEPGRAM_SOAK") == "1" {
+	if os.Getenv("SOAK") == "1" {
 		size = 2 << 30
 	}
 	dst := dockerRegistry(t)

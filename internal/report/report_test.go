@@ -109,3 +109,24 @@ func TestShortType(t *testing.T) {
 		require.Equal(t, want, ShortType(token), token)
 	}
 }
+
+func TestFindingsAreGroupedAndWrapped(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	Findings(&b, []Violation{
+		{Policy: "limits-fit", Level: "advisory", Message: "A limit above the node is never reached\nthe API is limited to 4 cores, and its node leaves 3.92"},
+		{Policy: "gpu", Level: "mandatory", Message: "GPUs need memory\nno GPU"},
+		{Policy: "limits-fit", Level: "advisory", Message: "A limit above the node is never reached\nthe proxy"},
+	}, Style{Width: 60})
+	require.Equal(t, `
+policy findings
+  mandatory  gpu
+             GPUs need memory
+             • no GPU
+  advisory   limits-fit
+             A limit above the node is never reached
+             • the API is limited to 4 cores, and its node
+               leaves 3.92
+             • the proxy
+`, b.String())
+}

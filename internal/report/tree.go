@@ -369,25 +369,61 @@ func PaintStep(o *Operation, style Style) string {
 	return style.paint(code, mark) + " " + rest
 }
 
-// Findings writes what policies found, mandatory first.
+// Findings writes what policies found, mandatory first, each policy once with
+// what it says below.
 func Findings(b *strings.Builder, found []Violation, style Style) {
 	if len(found) == 0 {
 		return
 	}
 	b.WriteString("\npolicy findings\n")
 	for _, level := range []string{"mandatory", "advisory"} {
+		told := map[string]bool{}
 		for _, v := range found {
-			if v.Level != level {
+			if v.Level != level || told[v.Policy] {
 				continue
 			}
+			told[v.Policy] = true
 			code := yellow
 			if level == "mandatory" {
 				code = red
 			}
-			b.WriteString("  " + style.paint(code, level) + "  " + style.paint(bold, v.Policy) + "  " + nameOf(v.URN) + "\n")
-			b.WriteString("      " + strings.ReplaceAll(v.Message, "\n", "\n      ") + "\n")
+			// The engine puts the policy's description before what it found.
+			description, _, described := strings.Cut(v.Message, "\n")
+			b.WriteString("  " + style.paint(code, fmt.Sprintf("%-9s", level)) + "  " + style.paint(bold, v.Policy) + "\n")
+			if described {
+				b.WriteString(style.paint(dim, wrap(description, 13, style.width())) + "\n")
+			}
+			for _, other := range found {
+				if other.Policy != v.Policy || other.Level != level {
+					continue
+				}
+				message := strings.TrimPrefix(other.Message, description+"\n")
+				text := wrap(message, 15, style.width())
+				b.WriteString("             • " + strings.TrimLeft(text, " ") + "\n")
+			}
 		}
 	}
+}
+
+// wrap breaks a text into lines of the given width, all indented.
+func wrap(text string, indent, width int) string {
+	lead := strings.Repeat(" ", indent)
+	var lines []string
+	for _, paragraph := range strings.Split(text, "\n") {
+		line := lead
+		for _, word := range strings.Fields(paragraph) {
+			if columns(line)+1+columns(word) > width && line != lead {
+				lines = append(lines, line)
+				line = lead
+			}
+			if line != lead {
+				line += " "
+			}
+			line += word
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Outputs writes a stack's outputs, sorted by name.
