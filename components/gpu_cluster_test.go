@@ -79,7 +79,7 @@ func TestGpuClusterPools(t *testing.T) {
 			"nodeConfig/machineType": machine, "nodeConfig/imageType": "COS_CONTAINERD",
 			"nodeConfig/labels":                                           map[string]any{NodeTypeLabel: role},
 			"nodeConfig/tags":                                             []any{"acme-nodes"},
-			"nodeConfig/serviceAccount":                                   "acme-nodes@computed",
+			"nodeConfig/serviceAccount":                                   "acme-nodes@acme-speech.iam.gserviceaccount.com",
 			"nodeConfig/gcfsConfig/enabled":                               true,
 			"nodeConfig/oauthScopes":                                      []any{"https://www.googleapis.com/auth/cloud-platform"},
 			"nodeConfig/spot":                                             false,
