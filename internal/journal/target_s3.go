@@ -22,6 +22,13 @@ type s3 struct {
 // openS3 opens a bucket with the credentials of the environment: AWS_*
 // variables, or the role of the service account.
 func openS3(ctx context.Context, u *url.URL, prefix string) (Target, error) {
+	// Copies are read back and compared by SHA-256; the SDK would only warn where
+	// a store has no checksum of its own.
+	q := u.Query()
+	if !q.Has("response_checksum_validation") {
+		q.Set("response_checksum_validation", "when_required")
+	}
+	u.RawQuery = q.Encode()
 	b, err := (&s3blob.URLOpener{}).OpenBucketURL(ctx, u)
 	if err != nil {
 		return nil, err
