@@ -64,6 +64,7 @@ stack:
 	@tools/progress 'deepgram-stack' go build -v $(BUILDFLAGS) -ldflags '$(LDFLAGS)' -o bin/deepgram-stack ./cmd/deepgram-stack
 ops:
 	@tools/progress 'deepgram-ops' go build -v $(BUILDFLAGS) -ldflags '$(LDFLAGS)' -o bin/deepgram-ops ./cmd/deepgram-ops
+	@ln -sf deepgram-ops bin/deepgram-postrender # its other name, for Helm
 policy-pack:
 	@tools/progress 'deepgram-policy' go build -v $(BUILDFLAGS) -ldflags '$(LDFLAGS)' -o bin/deepgram-policy ./policy
 golangci-lint:

@@ -159,7 +159,7 @@ func TestBackupToCloudStorage(t *testing.T) {
 	assert.Equal(t, "enforced", bucket["publicAccessPrevention"])
 	assert.Equal(t, true, bucket["defaultEventBasedHold"])
 	assert.Equal(t, false, bucket["forceDestroy"])
-	assert.Equal(t, 365*86400.0, dig(t, bucket, "retentionPolicy/retentionPeriod"))
+	assert.InDelta(t, 365*86400, dig(t, bucket, "retentionPolicy/retentionPeriod"), 0)
 	assert.Equal(t, true, dig(t, bucket, "versioning/enabled"))
 	assert.True(t, reg.RegisterRPC.GetProtect() && reg.RegisterRPC.GetRetainOnDelete())
 

@@ -9,7 +9,8 @@ import (
 func (v *validator) billing() {
 	b := v.c.Billing
 	if strings.ContainsAny(b.LicenseKey.Reveal(), "|&\\") {
-		v.problem("billing.licenseKey", "", `holds |, & or \, which the chart cannot carry`, "a licence key without these characters", "ask Deepgram for another key")
+		v.problem("billing.licenseKey", "", `holds |, & or \, which the chart cannot carry`,
+			"a licence key without these characters", "ask Deepgram for another key")
 	}
 	if !b.Enabled {
 		return
@@ -20,10 +21,12 @@ func (v *validator) billing() {
 	}
 	if b.Architecture == "highly-available" {
 		if !v.c.LicenseProxy.Enabled {
-			v.problem("billing.architecture", quote(b.Architecture), "needs licenseProxy.enabled", "standard", "set licenseProxy.enabled to true")
+			v.problem("billing.architecture", quote(b.Architecture), "needs licenseProxy.enabled",
+				"standard", "set licenseProxy.enabled to true")
 		}
 		if b.Storage == "block" {
-			v.problem("billing.architecture", quote(b.Architecture), "needs billing.storage shared: a block journal means downtime", "standard", "set billing.storage to shared")
+			v.problem("billing.architecture", quote(b.Architecture), "needs billing.storage shared: a block journal means downtime",
+				"standard", "set billing.storage to shared")
 		}
 	}
 	v.journalVolume(b)
@@ -51,15 +54,17 @@ func (v *validator) journalVolume(b Billing) {
 	if b.StorageClass != "" {
 		block := b.StorageClass == "gp2" || b.StorageClass == "gp3" || strings.HasSuffix(b.StorageClass, "-rwo")
 		if block && b.Storage == "shared" {
-			v.problem("billing.storageClass", quote(b.StorageClass), "is block storage, for one node (ReadWriteOnce)", "a class of shared storage, such as standard-rwx or efs-sc", "or set billing.storage to block")
+			v.problem("billing.storageClass", quote(b.StorageClass), "is block storage, for one node (ReadWriteOnce)",
+				"a class of shared storage, such as standard-rwx or efs-sc", "or set billing.storage to block")
 		}
 		if b.Storage == "block" && (strings.HasSuffix(b.StorageClass, "-rwx") || b.StorageClass == "efs-sc") {
-			v.problem("billing.storageClass", quote(b.StorageClass), "is shared storage", "a class of block storage, such as standard-rwo or gp3", "or set billing.storage to shared")
+			v.problem("billing.storageClass", quote(b.StorageClass), "is shared storage",
+				"a class of block storage, such as standard-rwo or gp3", "or set billing.storage to shared")
 		}
 	}
 	if least := b.LeastJournalGb(); b.JournalGb < least && !v.has("billing.journalGb") {
-		v.problem("billing.journalGb", fmt.Sprint(b.JournalGb), "is less than the smallest Filestore instance of that tier", fmt.Sprintf("%d or more", least),
-			"or set billing.storage to block, which needs 10")
+		v.problem("billing.journalGb", fmt.Sprint(b.JournalGb), "is less than the smallest Filestore instance of that tier",
+			fmt.Sprintf("%d or more", least), "or set billing.storage to block, which needs 10")
 	}
 }
 

@@ -184,7 +184,8 @@ func (b *builder) release(
 	if c.Billing.Enabled {
 		args.JournalClaim = pulumi.String(c.Billing.JournalClaim(c.Values))
 		args.Prepare = func(namespace []pulumi.Resource) (_ []pulumi.Resource, err error) {
-			b.billing, err = components.NewBilling(b.ctx, nameBilling, b.billingArgs(cluster, registry, args, namespace), pulumi.Provider(cluster.Provider))
+			b.billing, err = components.NewBilling(b.ctx, nameBilling,
+				b.billingArgs(cluster, registry, args, namespace), pulumi.Provider(cluster.Provider))
 			if err != nil {
 				return nil, err
 			}

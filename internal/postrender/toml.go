@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"reflect"
 	"regexp"
+	"strconv"
 
 	"github.com/BurntSushi/toml"
 )
@@ -40,7 +42,7 @@ func proxyURL(host, billing, text string) (string, error) {
 			return "", fmt.Errorf("license-proxy.toml: license.server_url is %q: the licence proxy has to ask billing at %s, and nobody else", a, billing)
 		}
 	}
-	return fmt.Sprintf("https://%s:%d%s", host, c.Server.Port, c.Server.BaseURL), nil
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(c.Server.Port)) + c.Server.BaseURL, nil
 }
 
 // addresses are those of a server_url, which may be a text or a list.
