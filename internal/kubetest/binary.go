@@ -3,6 +3,7 @@ package kubetest
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/enginetest"
@@ -31,6 +32,9 @@ func program(name string) (string, error) {
 // requirePrograms skips a test that lacks a program; on CI it fails.
 func requirePrograms(t testing.TB) {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		enginetest.Missing(t, "Linux")
+	}
 	for _, name := range []string{componentsProgram, kwokProgram} {
 		if _, err := program(name); err != nil {
 			enginetest.Missing(t, "bin/"+name+" (or a folder in the variable KUBETEST_BIN); run `make kubernetes`")

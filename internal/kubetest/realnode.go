@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -165,8 +164,8 @@ func privateSettings() error {
 		if err := os.WriteFile(private, value, 0o644); err != nil {
 			return err
 		}
-		if err := syscall.Mount(private, setting, "", syscall.MS_BIND, ""); err != nil {
-			return fmt.Errorf("covering %s: %w", setting, err)
+		if err := bind(private, setting); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -238,8 +237,8 @@ func (n *Node) startKubelet(ctx context.Context) error {
 	if err := errors.Join(os.Mkdir(long, 0o755), os.Mkdir(short, 0o755)); err != nil {
 		return err
 	}
-	if err := syscall.Mount(long, short, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mounting %s: %w", short, err)
+	if err := bind(long, short); err != nil {
+		return err
 	}
 	if _, err := n.spawn("kubelet", "--config="+config, "--kubeconfig="+n.kubeconfigFile(nodeUser),
 		"--root-dir="+short, "--hostname-override="+RealNodeName,

@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 	if err := j.resume(file); err != nil {
 		return fmt.Errorf("journal %s: %w", path, err)
 	}
-	if err := j.listen(); err != nil {
+	if err := j.listen(ctx); err != nil {
 		return err
 	}
 	log.Printf("journal %s has %d lines", path, j.lines.Load())
@@ -113,8 +113,9 @@ func (j *journal) resume(file *os.File) error {
 
 // listen answers where the real container does: 8443 for the licences, and 8080,
 // where this one tells how many lines it has written.
-func (j *journal) listen() error {
-	licences, err := net.Listen("tcp", ":8443") //nolint:gosec // as the real one
+func (j *journal) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	licences, err := config.Listen(ctx, "tcp", ":8443")
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (j *journal) listen() error {
 			_ = connection.Close() // a probe wants no more
 		}
 	}()
-	status, err := net.Listen("tcp", ":8080") //nolint:gosec // as the real one
+	status, err := config.Listen(ctx, "tcp", ":8080")
 	if err != nil {
 		return err
 	}

@@ -74,9 +74,6 @@ const cniPlugins = "/usr/lib/cni"
 
 // lacking says what this machine lacks for a real node.
 func lacking() string {
-	if runtime.GOOS != "linux" {
-		return "Linux"
-	}
 	if os.Geteuid() != 0 {
 		return "root"
 	}
@@ -248,4 +245,17 @@ func ip(line string) error {
 		return fmt.Errorf("ip %s: %w: %s", line, err, out)
 	}
 	return nil
+}
+
+// bind mounts a file or folder over another.
+func bind(from, to string) error {
+	if err := syscall.Mount(from, to, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting %s: %w", to, err)
+	}
+	return nil
+}
+
+// bound makes a program end with the process that starts it.
+func bound() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
