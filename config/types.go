@@ -405,7 +405,8 @@ type ModelSet struct {
 	// Disk overrides models.disk for this set.
 	Disk *Disk `json:"disk" inherits:"models.disk"`
 	// Retire is the earliest day (YYYY-MM-DD) on which the set's disk may be
-	// removed: the first up on or after it lifts the protection, the next deletes.
+	// removed: the first up on or after it lifts the protection; then take the set
+	// out of the list, and the next up deletes.
 	Retire string `json:"retire" format:"date"`
 }
 
