@@ -3,6 +3,7 @@ package kubetest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -55,7 +56,7 @@ func run(m *testing.M) (int, error) {
 	}
 	if unable = lacking(); unable == "" {
 		code, err := isolate()
-		if !errors.Is(err, syscall.EPERM) {
+		if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 			return code, err
 		}
 		unable = "the right to make namespaces"
