@@ -282,7 +282,7 @@ func scheduled(job *batchv1.CronJob) Check {
 		ch.Do = fmt.Sprintf(`kubectl -n %s patch cronjob %s -p '{"spec":{"suspend":false}}'`, job.Namespace, job.Name)
 	case job.Status.LastScheduleTime != nil && (job.Status.LastSuccessfulTime == nil || job.Status.LastSuccessfulTime.Before(job.Status.LastScheduleTime)) && len(job.Status.Active) == 0:
 		ch.Seen += ", failed last time"
-		ch.Do = fmt.Sprintf("kubectl -n %s logs -l batch.kubernetes.io/cronjob=%s (or kubectl get jobs), then kubectl create job --from=cronjob/%s journal-again", job.Namespace, job.Name, job.Name)
+		ch.Do = fmt.Sprintf("kubectl -n %[1]s get jobs, and the logs of the failed one; then kubectl -n %[1]s create job --from=cronjob/%[2]s journal-again", job.Namespace, job.Name)
 	default:
 		ch.Yes, ch.Do = true, ""
 		if t := job.Status.LastSuccessfulTime; t != nil {

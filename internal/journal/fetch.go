@@ -124,7 +124,13 @@ func (t *transfer) try(ctx context.Context) error {
 		pw.CloseWithError(err)
 	}()
 	err := t.read(pr, func() { watch.Reset(t.o.Stall) })
-	// Whatever the source still has to say is not wanted any more.
+	if err == nil {
+		// Let the stream end by itself: the last bytes are there, only the
+		// farewells are missing. Who does not say them is not waited for.
+		end := time.AfterFunc(2*time.Second, func() { pr.CloseWithError(errDone) })
+		_, _ = io.Copy(io.Discard, pr)
+		end.Stop()
+	}
 	pr.CloseWithError(errDone)
 	cancel(nil)
 	openErr := <-opened
@@ -167,9 +173,8 @@ func (t *transfer) read(r io.Reader, alive func()) error {
 		return fatal{fmt.Errorf("source has a snapshot of %d bytes instead of %d", h.Size, t.size)}
 	}
 	t.size, t.started = h.Size, true
-	n, err := io.CopyBuffer(keeper{t}, struct{ io.Reader }{io.LimitReader(in, t.size-t.sink.r.Size)}, make([]byte, chunkSize))
-	_ = n
-	if err != nil {
+	rest := struct{ io.Reader }{io.LimitReader(in, t.size-t.sink.r.Size)}
+	if _, err := io.CopyBuffer(keeper{t}, rest, make([]byte, chunkSize)); err != nil {
 		return err
 	}
 	if t.sink.r.Size < t.size {

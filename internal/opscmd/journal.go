@@ -9,7 +9,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/journal"
 )
@@ -103,6 +105,9 @@ func (f *clusterFlags) cluster(s Streams) (*journal.Cluster, error) {
 	if f.fetch.Tries < 1 || f.timing.Beat < 100*time.Millisecond {
 		return nil, Usagef("--tries must be at least 1, --heartbeat at least 100ms")
 	}
+	// client-go complains on stderr about connections that end; what matters of
+	// it comes back as an error.
+	klog.SetLogger(logr.Discard())
 	k, err := journal.Connect(f.kubeconfig, f.context, f.namespace)
 	if err != nil {
 		return nil, &UsageError{err}

@@ -207,4 +207,6 @@ func soak(n, many int) int {
 }
 
 // wait is a short time that is different in each run.
-func wait(limit time.Duration, i, of int) time.Duration { return limit * time.Duration(i+1) / time.Duration(of) }
+func wait(limit time.Duration, i, of int) time.Duration {
+	return limit * time.Duration(i+1) / time.Duration(of)
+}
