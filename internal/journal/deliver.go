@@ -211,3 +211,28 @@ func prune(ctx context.Context, t Target, object string, d Delivery) error {
 	}
 	return nil
 }
+
+// Release lifts the holds that a target has put on the copies that a delivery
+// covers, so that its retention begins to count. Targets without holds have
+// nothing to do.
+func Release(ctx context.Context, t Target, d Delivery) error {
+	holder, ok := t.(interface {
+		release(ctx context.Context, name string) error
+	})
+	if !ok || d.Kind != Delivered {
+		return nil
+	}
+	book, err := ReadBook(ctx, t, d.Pod)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	done := map[string]bool{}
+	for _, r := range book.Backups[d.Pod] {
+		if _, there := book.copies[r.Object]; there && !done[r.Object] && slices.Contains(d.Covers, r.SHA256) {
+			done[r.Object] = true
+			errs = append(errs, holder.release(ctx, r.Object))
+		}
+	}
+	return errors.Join(errs...)
+}

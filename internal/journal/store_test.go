@@ -191,6 +191,8 @@ func TestLife(t *testing.T) {
 			assert.Equal(t, pod0, d.Pod)
 			assert.ElementsMatch(t, []string{first.SHA256, second.SHA256}, d.Covers)
 
+			require.NoError(t, Release(ctx, target, d))
+
 			young := prune
 			young.OlderThan = 10 * 365 * 24 * time.Hour
 			list, err = Prune(ctx, target, young)

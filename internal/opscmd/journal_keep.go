@@ -27,7 +27,8 @@ Without FILE it is each pod's newest backup (or that of the pods that --pod
 names). --confirmed records that Deepgram could validate it.
 
 The record covers every backup whose bytes are all in what was handed over. Only
-covered backups can be pruned. Records are never changed or removed.`,
+covered backups can be pruned; the hold of a bucket on them is lifted, if this
+identity may. Records are never changed or removed.`,
 		Example: "  deepgram-ops journal deliver journals/deepgram-billing-0-*.journal --by ana@acme.example --to support@deepgram.com --target gs://acme-journals\n" +
 			"  deepgram-ops journal deliver --confirmed --by 'Deepgram, ticket 4711' --target gs://acme-journals",
 		RunE: func(c *cobra.Command, files []string) error {
@@ -85,6 +86,10 @@ covered backups can be pruned. Records are never changed or removed.`,
 					continue
 				}
 				list = append(list, d)
+				// The delivery is on the books, whatever becomes of the holds.
+				if err := journal.Release(c.Context(), target, d); err != nil {
+					errs = append(errs, fmt.Errorf("the delivery of %s is recorded, but: %w", d.Pod, err))
+				}
 			}
 			errs = append(errs, out.print(s.Out, struct {
 				Deliveries []journal.Delivery `json:"deliveries"`
