@@ -206,8 +206,8 @@ func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) 
 		CreateNamespace: pulumi.Bool(false),
 		MaxHistory:      pulumi.Int(10),
 	}
-	if a.rerouted() {
-		args.Postrender = pulumi.String(chart.PostRenderer)
+	if program := a.PostRenderer(); program != "" {
+		args.Postrender = pulumi.String(program)
 	}
 	repository := a.Release.ChartRepository
 	switch {

@@ -76,6 +76,15 @@ func (a *DeepgramReleaseArgs) rerouted() bool {
 	return a.throughProxy() && chart.BypassesProxy(a.Release.ChartVersion)
 }
 
+// PostRenderer is the program that has to be on PATH where the release is
+// installed; empty where none is needed.
+func (a *DeepgramReleaseArgs) PostRenderer() string {
+	if !a.rerouted() {
+		return ""
+	}
+	return chart.PostRenderer
+}
+
 // licenseRoute is the route in words. It claims no way that is not there.
 func (a *DeepgramReleaseArgs) licenseRoute() string {
 	const proxy, billing = "API and Engine → licence proxy", " → " + chart.BillingName

@@ -182,6 +182,9 @@ func (b *builder) release(
 		args.GrafanaCertificateName = pulumi.String(c.Grafana.CertificateName)
 	}
 	if c.Billing.Enabled {
+		if err := b.warnOfPostRenderer(args); err != nil {
+			return nil, err
+		}
 		args.JournalClaim = pulumi.String(c.Billing.JournalClaim(c.Values))
 		args.Prepare = func(namespace []pulumi.Resource) (_ []pulumi.Resource, err error) {
 			b.billing, err = components.NewBilling(b.ctx, nameBilling,

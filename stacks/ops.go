@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 
@@ -103,4 +104,18 @@ func (b *builder) needsOpsImage() bool {
 		}
 	}
 	return b.cfg.Billing.Enabled
+}
+
+// warnOfPostRenderer says in time what helm would say after the cluster was made:
+// it looks for the post-renderer on PATH.
+func (b *builder) warnOfPostRenderer(release *components.DeepgramReleaseArgs) error {
+	name := release.PostRenderer()
+	if name == "" {
+		return nil
+	}
+	if _, err := exec.LookPath(name); err == nil {
+		return nil
+	}
+	return b.ctx.Log.Warn(name+" is not on PATH, where helm looks for it: the release would fail. It is deepgram-ops under "+
+		"another name, and lies beside it in bin/ after `make build`: put that folder on PATH before `pulumi up`.", nil)
 }
