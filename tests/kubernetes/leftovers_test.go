@@ -99,7 +99,6 @@ func TestNothingStaysOfARealNode(t *testing.T) {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			before := mounts(t)
 			names, out := runNodeChild(t, dir, end)
 			if end == childIsCutOff {
 				left := append(groups(t, names[0]), groups(t, names[1])...)
@@ -109,7 +108,7 @@ func TestNothingStaysOfARealNode(t *testing.T) {
 			}
 			assertEmpty(t, dir)
 			assert.Empty(t, processesOf(t, dir), out)
-			assert.Equal(t, before, mounts(t))
+			assert.NotContains(t, mounts(t), dir, "other tests mount, too")
 			for _, name := range names {
 				assert.Empty(t, groups(t, name))
 			}
