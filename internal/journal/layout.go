@@ -57,6 +57,7 @@ type Layout struct {
 // Layout looks where the journals are: every replica's, also of replicas that
 // are scaled away while their claim is still there.
 func (c *Cluster) Layout(ctx context.Context) (*Layout, error) {
+	c.init()
 	set, err := c.statefulSet(ctx)
 	if err != nil {
 		return nil, err
@@ -248,6 +249,7 @@ type Recovered struct {
 // Recover puts right what a killed run left: billing that is still scaled down,
 // and helper pods. What a live run is using is left alone.
 func (c *Cluster) Recover(ctx context.Context) (Recovered, error) {
+	c.init()
 	var r Recovered
 	var errs []error
 	n, err := c.recoverScale(ctx)
