@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -54,7 +53,7 @@ func TestComponentsOnTheEngine(t *testing.T) {
 		}
 		text, err := os.ReadFile(path)
 		for _, secret := range []string{"canary-password", "PRIVATE KEY", "gke-gcloud-auth-plugin"} {
-			assert.False(t, strings.Contains(string(text), secret), "%s is in plain text in %s", secret, path)
+			assert.NotContains(t, string(text), secret, "%s is in plain text in %s", secret, path)
 		}
 		return err
 	}))

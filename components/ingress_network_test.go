@@ -120,7 +120,7 @@ func TestIngressNetworkAdoptsTheProxyOnlySubnet(t *testing.T) {
 
 func TestIngressNetworkVariants(t *testing.T) {
 	t.Parallel()
-	make := func(change func(*IngressNetworkArgs)) *cloudRecorder {
+	recorded := func(change func(*IngressNetworkArgs)) *cloudRecorder {
 		args := prodOmi(t)
 		change(args)
 		return record(t, nil, func(ctx *pulumi.Context) error {
@@ -130,7 +130,7 @@ func TestIngressNetworkVariants(t *testing.T) {
 	}
 	t.Run("managed zones", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) {
+		rec := recorded(func(a *IngressNetworkArgs) {
 			a.API.DNSZone, a.Grafana.DNSZone, a.Grafana.DNSProject = "omi-me", "omi-me", "dns-project"
 		})
 		assert.Equal(t, map[string]any{
@@ -143,24 +143,24 @@ func TestIngressNetworkVariants(t *testing.T) {
 	})
 	t.Run("no Grafana", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) { a.Grafana = nil })
+		rec := recorded(func(a *IngressNetworkArgs) { a.Grafana = nil })
 		assert.Empty(t, rec.names("gcp:compute/globalAddress:GlobalAddress"))
 	})
 	t.Run("no API", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) { a.API = nil })
+		rec := recorded(func(a *IngressNetworkArgs) { a.API = nil })
 		assert.Equal(t, []string{"net", "net-api-compute", "net-grafana-address"}, rec.names(""))
 	})
 	t.Run("pods by range", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) { a.TargetTags, a.TargetRanges = nil, []string{"10.4.0.0/14"} })
+		rec := recorded(func(a *IngressNetworkArgs) { a.TargetTags, a.TargetRanges = nil, []string{"10.4.0.0/14"} })
 		rule := inputsOf(rec.reg(t, "net-proxy-firewall"))
 		assert.Equal(t, []any{"10.4.0.0/14"}, rule["destinationRanges"])
 		assert.NotContains(t, rule, "targetTags")
 	})
 	t.Run("existing certificate and services", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) {
+		rec := recorded(func(a *IngressNetworkArgs) {
 			a.API.Certificate, a.SkipServices = CertificateArgs{Existing: "there"}, true
 		})
 		assert.Empty(t, rec.names("gcp:compute/regionSslCertificate:RegionSslCertificate"))
@@ -168,7 +168,7 @@ func TestIngressNetworkVariants(t *testing.T) {
 	})
 	t.Run("certificate named by hand", func(t *testing.T) {
 		t.Parallel()
-		rec := make(func(a *IngressNetworkArgs) { a.API.Certificate.Name = "prod-omi-deepgram-ilb-cert" })
+		rec := recorded(func(a *IngressNetworkArgs) { a.API.Certificate.Name = "prod-omi-deepgram-ilb-cert" })
 		assert.Equal(t, "prod-omi-deepgram-ilb-cert",
 			inputsOf(rec.reg(t, "net-certificate-prod-omi-deepgram-ilb-cert"))["name"])
 	})

@@ -13,7 +13,7 @@ import (
 // credentials.
 const (
 	envDistUsername = "DEEPGRAM_DIST_USERNAME"
-	envDistPassword = "DEEPGRAM_DIST_PASSWORD" //nolint:gosec // a name
+	envDistPassword = "DEEPGRAM_DIST_PASSWORD"
 )
 
 // opsImageName is the name of the project's own image.

@@ -71,14 +71,16 @@ func TestRegistryExisting(t *testing.T) {
 	}{
 		"elsewhere": {
 			RegistryArgs{Mode: RegistryExisting, URL: "registry.example.com:5000/deepgram/"},
-			"registry.example.com:5000/deepgram", []string{"registry"},
+			"registry.example.com:5000/deepgram",
+			[]string{"registry"},
 		},
 		"Artifact Registry": {
 			RegistryArgs{
 				Mode: RegistryExisting, Project: "example.com:acme-speech", Location: "us", Repository: "deepgram",
 				Readers: map[string]pulumi.StringInput{"nodes": pulumi.String("nodes@acme")},
 			},
-			"us-docker.pkg.dev/example.com/acme-speech/deepgram", []string{"registry", "registry-reader-nodes"},
+			"us-docker.pkg.dev/example.com/acme-speech/deepgram",
+			[]string{"registry", "registry-reader-nodes"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

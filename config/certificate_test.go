@@ -111,8 +111,10 @@ func TestCertificates(t *testing.T) {
 		"key in bundle":      {good.leaf + good.key, good.key, []string{path + ".bundle: holds a private key; allowed: PEM certificates, the host's first, then the CA's"}},
 		"text after":         {good.leaf + "more", good.key, []string{path + ".bundle: has text after its last certificate that is not PEM; allowed: PEM certificates, the host's first, then the CA's"}},
 		"certificate as key": {good.leaf, good.ca, []string{path + ".key: is a PEM block of another kind; allowed: an unencrypted private key in PEM"}},
-		"locked key": {good.leaf, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-			[]string{path + ".key: is encrypted with a passphrase; allowed: an unencrypted private key in PEM; remove the passphrase with openssl pkey; Pulumi encrypts it"}},
+		"locked key": {
+			good.leaf, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+			[]string{path + ".key: is encrypted with a passphrase; allowed: an unencrypted private key in PEM; remove the passphrase with openssl pkey; Pulumi encrypts it"},
+		},
 		"broken key": {good.leaf, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", []string{path + ".key: cannot be read; allowed: an unencrypted private key in PEM"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -187,8 +187,10 @@ func (c *Config) ResolveFiles(dir string) error {
 			if errors.As(err, &pathError) {
 				reason = pathError.Err
 			}
-			problems = append(problems, Problem{Key: key, Value: quote(*name), Message: fmt.Sprintf("cannot be read: %v", reason),
-				Fix: "give a file relative to the project's folder"})
+			problems = append(problems, Problem{
+				Key: key, Value: quote(*name), Message: fmt.Sprintf("cannot be read: %v", reason),
+				Fix: "give a file relative to the project's folder",
+			})
 			return ""
 		}
 		if len(text) == 0 {

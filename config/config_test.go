@@ -50,7 +50,7 @@ func TestProdOmiDerivesTheNamesOfTheGuide(t *testing.T) {
 	_, err = config.FromTree("prod-omi", tree)
 	require.Error(t, err, "secrets are not in the file")
 	var problems *config.Error
-	require.True(t, errors.As(err, &problems))
+	require.ErrorAs(t, err, &problems)
 	for _, p := range problems.Problems {
 		assert.True(t, p.MissingSecret, p.String())
 	}
@@ -262,8 +262,10 @@ func TestSecretsFindsEveryField(t *testing.T) {
 
 func TestErrorsShowNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"release.apiKey", "registry.distribution.password", "grafana.adminPassword", "billing.licenseKey", "billing.licenseFile",
-		"ingress.certificate.key", "models.files[0].url"} {
+	for _, path := range []string{
+		"release.apiKey", "registry.distribution.password", "grafana.adminPassword", "billing.licenseKey", "billing.licenseFile",
+		"ingress.certificate.key", "models.files[0].url",
+	} {
 		for _, value := range []string{"canary | & text", "[canary]", "{canary: 1}", "{secretManager: canary}"} {
 			_, err := config.FromTree("dev", changed(t, path+"="+value))
 			if err != nil {

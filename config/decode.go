@@ -56,8 +56,10 @@ func FromEngine(stack string, values map[string]string, opts ...Option) (*Config
 		value, err := parseJSON(text)
 		if err != nil {
 			// The text may hold a secret: neither it nor the parser's quotation is shown.
-			problems = append(problems, Problem{Key: key, Message: "is not a map", Allowed: "a map of keys and values",
-				Fix: fmt.Sprintf("see docs/configuration.md, and set single keys with pulumi config set --path '%s.<key>' <value>", key)})
+			problems = append(problems, Problem{
+				Key: key, Message: "is not a map", Allowed: "a map of keys and values",
+				Fix: fmt.Sprintf("see docs/configuration.md, and set single keys with pulumi config set --path '%s.<key>' <value>", key),
+			})
 			continue
 		}
 		tree[key] = value
@@ -172,8 +174,10 @@ func (d *decoder) value(path string, x any, v reflect.Value, field reflect.Struc
 			v.Set(reflect.ValueOf("[secret]"))
 			return
 		}
-		d.add(Problem{Key: path, Value: "[secret]", Message: "is encrypted, but is no secret and must be readable",
-			Fix: "encrypt only the secrets inside it, and give the rest as plain text"})
+		d.add(Problem{
+			Key: path, Value: "[secret]", Message: "is encrypted, but is no secret and must be readable",
+			Fix: "encrypt only the secrets inside it, and give the rest as plain text",
+		})
 	case t == quantityType:
 		d.quantity(path, x, v)
 	case t.Kind() == reflect.Struct:
@@ -327,9 +331,11 @@ func (d *decoder) secret(path string, x any, v reflect.Value) {
 		}
 		if !secretForm.MatchString(name) {
 			// The name is not shown: it could be the secret itself.
-			d.add(Problem{Key: path, Message: "has a secretManager that is not the name of a secret's version",
+			d.add(Problem{
+				Key: path, Message: "has a secretManager that is not the name of a secret's version",
 				Allowed: "projects/P/secrets/S/versions/V, where V is a number or latest",
-				Fix:     "list them with gcloud secrets versions list S --format='value(name)'"})
+				Fix:     "list them with gcloud secrets versions list S --format='value(name)'",
+			})
 			return
 		}
 		v.Set(reflect.ValueOf(SecretReference(name)))

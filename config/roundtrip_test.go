@@ -62,7 +62,7 @@ func TestTreeRoundTrip(t *testing.T) {
 	again, err := config.FromTree("prod-omi", tree)
 	require.NoError(t, err)
 	assert.Equal(t, c, again)
-	assert.Equal(t, true, c.Environment.Production, "a boolean given as text is parsed")
+	assert.True(t, c.Environment.Production, "a boolean given as text is parsed")
 	assert.Equal(t, 12, c.Pools.API.MaxNodes, "a number given as text is parsed")
 	assert.NotContains(t, tree, "gcp:userProjectOverride")
 	assert.NotContains(t, tree["deepgram-stack:cluster"], "name", "a derived name is not written")

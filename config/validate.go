@@ -154,8 +154,10 @@ func (v *validator) text(path, value string, field reflect.StructField) {
 		fix = "it comes from the name of the stack: set it with pulumi config set --path 'deepgram-stack:environment.namePrefix' <prefix>"
 	}
 	if limit, err := strconv.Atoi(tag.Get("maxlen")); err == nil && len(value) > limit {
-		v.add(Problem{Key: path, Value: quote(value), Message: fmt.Sprintf("is %d characters long", len(value)),
-			Allowed: fmt.Sprintf("at most %d", limit), Fix: fix})
+		v.add(Problem{
+			Key: path, Value: quote(value), Message: fmt.Sprintf("is %d characters long", len(value)),
+			Allowed: fmt.Sprintf("at most %d", limit), Fix: fix,
+		})
 		return
 	}
 	form, ok := formats[tag.Get("format")]
@@ -202,12 +204,16 @@ func (v *validator) number(path string, value float64, field reflect.StructField
 func (v *validator) labels(path string, labels map[string]string) {
 	for _, key := range sortedKeys(labels) {
 		if !labelKey.MatchString(key) || strings.HasPrefix(key, "goog") {
-			v.add(Problem{Key: path + "." + key, Message: "is not a valid label key",
-				Allowed: "1 to 63 lower-case letters, digits, hyphens and underscores, beginning with a letter, and not with goog"})
+			v.add(Problem{
+				Key: path + "." + key, Message: "is not a valid label key",
+				Allowed: "1 to 63 lower-case letters, digits, hyphens and underscores, beginning with a letter, and not with goog",
+			})
 		}
 		if !labelValue.MatchString(labels[key]) {
-			v.add(Problem{Key: path + "." + key, Value: quote(labels[key]), Message: "is not a valid label value",
-				Allowed: "at most 63 lower-case letters, digits, hyphens and underscores"})
+			v.add(Problem{
+				Key: path + "." + key, Value: quote(labels[key]), Message: "is not a valid label value",
+				Allowed: "at most 63 lower-case letters, digits, hyphens and underscores",
+			})
 		}
 	}
 	if len(labels) > 50 { // Google allows 64, and GKE adds some of its own

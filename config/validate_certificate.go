@@ -42,10 +42,12 @@ func (v *validator) certificates() {
 // missingCertificate tells how to give one.
 func (v *validator) missingCertificate(path, message string) {
 	key := Namespace + ":" + path
-	v.add(Problem{Key: key, Message: message, MissingSecret: true,
+	v.add(Problem{
+		Key: key, Message: message, MissingSecret: true,
 		Allowed: "bundle or bundleFile with key or keyFile; or existing",
 		Fix: fmt.Sprintf(`set it with pulumi config set --path '%s.bundle' < bundle.pem and pulumi config set --secret --path '%s.key' < key.pem`,
-			key, key)})
+			key, key),
+	})
 }
 
 func (v *validator) certificate(path string, c Certificate) {

@@ -134,7 +134,7 @@ func (v *validator) recurrence(rule string, length time.Duration) {
 	if v.has("cluster.maintenance.recurrence") || parts["INTERVAL"] != "" && parts["INTERVAL"] != "1" {
 		return
 	}
-	times := 0
+	var times int
 	switch parts["FREQ"] {
 	case "DAILY":
 		times = 32

@@ -20,10 +20,10 @@ const (
 	// EnvDistUsername and EnvDistPassword are the distribution credentials of
 	// the Deepgram console (guide G-I), used for the registry of Deepgram's images.
 	EnvDistUsername = "DEEPGRAM_DIST_USERNAME"
-	EnvDistPassword = "DEEPGRAM_DIST_PASSWORD" //nolint:gosec // a name
+	EnvDistPassword = "DEEPGRAM_DIST_PASSWORD"
 	// EnvTargetUsername and EnvTargetPassword are used for the target registry.
 	EnvTargetUsername = "DEEPGRAM_TARGET_USERNAME"
-	EnvTargetPassword = "DEEPGRAM_TARGET_PASSWORD" //nolint:gosec // a name
+	EnvTargetPassword = "DEEPGRAM_TARGET_PASSWORD"
 	// EnvAuthFile names a file in the form of Docker's config.json.
 	EnvAuthFile = "DEEPGRAM_REGISTRY_AUTH_FILE"
 )

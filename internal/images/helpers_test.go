@@ -97,7 +97,7 @@ func noise(seed uint64, size int) []byte {
 // image is an image with layers of the given sizes.
 func image(t testing.TB, seed uint64, sizes ...int) v1.Image {
 	t.Helper()
-	img := v1.Image(empty.Image)
+	img := empty.Image
 	for i, size := range sizes {
 		var err error
 		img, err = mutate.AppendLayers(img, static.NewLayer(noise(seed+uint64(i), size), types.DockerLayer))

@@ -70,7 +70,7 @@ func (l *Lock) Write(path string) error {
 // pin is the digest to copy for a reference, if it is pinned for this platform.
 func (l *Lock) pin(ref, platform string) (upstream, copied v1.Hash, ok bool) {
 	if l == nil {
-		return
+		return upstream, copied, ok
 	}
 	p, ok := l.Images[ref]
 	if !ok || p.Platform != platform {

@@ -91,10 +91,10 @@ func withSource(list []Image) []Image {
 
 func endpoints(i Image) (src, dst name.Tag, err error) {
 	if src, err = name.NewTag(i.Source); err != nil {
-		return
+		return src, dst, err
 	}
 	dst, err = name.NewTag(i.Target)
-	return
+	return src, dst, err
 }
 
 // resolve finds what to copy: the pinned digest, or what the tag stands for.
@@ -103,7 +103,7 @@ func (c *Client) resolve(ctx context.Context, src name.Tag, ref string, lock *Lo
 	upstream, copied, pinned = lock.pin(ref, c.o.Platform)
 	mu.Unlock()
 	if pinned {
-		return
+		return upstream, copied, pinned, err
 	}
 	s := repository{c, src.Repository}
 	d, found, err := c.head(ctx, src)

@@ -79,7 +79,7 @@ func TestNothingToDoCostsOneRequestPerImage(t *testing.T) {
 	for _, s := range []*server{src, dst} {
 		log := s.requests()
 		assert.Equal(t, len(list), count(log, "HEAD"), "one HEAD per image: %q", log)
-		assert.Equal(t, len(list)+1, len(log), "and one greeting per registry: %q", log)
+		assert.Len(t, log, len(list)+1, "and one greeting per registry: %q", log)
 	}
 
 	_, err = quick(t).Mirror(background(), list, lock)

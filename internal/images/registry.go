@@ -117,6 +117,7 @@ func (l *layer) MediaType() (types.MediaType, error) { return types.DockerLayer,
 func (l *layer) Uncompressed() (io.ReadCloser, error) {
 	return nil, fmt.Errorf("blob %s: not unpacked", l.d.Digest)
 }
+
 func (l *layer) Compressed() (io.ReadCloser, error) {
 	l.read = true
 	return l.open()

@@ -70,8 +70,10 @@ func newTransport(o Options) *network {
 		t.ReadBufferSize, t.WriteBufferSize = 128<<10, 128<<10
 		base = t
 	}
-	return &network{base: base, tries: o.Tries, first: o.FirstWait, stall: o.Stall, maxWait: o.MaxWait,
-		note: o.Progress.Note, pings: map[string]*ping{}}
+	return &network{
+		base: base, tries: o.Tries, first: o.FirstWait, stall: o.Stall, maxWait: o.MaxWait,
+		note: o.Progress.Note, pings: map[string]*ping{},
+	}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -213,8 +215,10 @@ func temporary(err error) bool {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return true
 	}
-	for _, e := range []error{errStalled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
-		syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, syscall.ECONNABORTED} {
+	for _, e := range []error{
+		errStalled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, syscall.ECONNABORTED,
+	} {
 		if errors.Is(err, e) {
 			return true
 		}

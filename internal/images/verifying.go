@@ -31,7 +31,7 @@ func (v *verifying) Read(p []byte) (int, error) {
 	n, err := v.rc.Read(p)
 	v.h.Write(p[:n])
 	v.read += int64(n)
-	if err == io.EOF { //nolint:errorlint // readers return it bare
+	if err == io.EOF {
 		if got := hex.EncodeToString(v.h.Sum(nil)); got != v.d.Digest.Hex || v.read != v.d.Size {
 			return n, fmt.Errorf("error verifying: got %d bytes of sha256:%s, want %d of %s", v.read, got, v.d.Size, v.d.Digest)
 		}

@@ -196,6 +196,7 @@ func (c *Cluster) startHelper(ctx context.Context, m mount) (*helper, error) {
 			return true, nil
 		case corev1.PodSucceeded, corev1.PodFailed:
 			return false, fatal{fmt.Errorf("ended at once: %s", why)}
+		case corev1.PodPending, corev1.PodUnknown:
 		}
 		return false, nil
 	})

@@ -163,7 +163,9 @@ func (c *Cluster) RestoreClaim(ctx context.Context, k Copy, o ClaimOptions) (r R
 		err = errors.Join(err, c.removeRun(cctx))
 		// A restore that failed must not look like one.
 		if r.Kept = !o.Drill && err == nil; !r.Kept {
-			if derr := c.Client.CoreV1().PersistentVolumeClaims(c.Namespace).Delete(cctx, o.Claim, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &made.UID}}); derr != nil && !apierrors.IsNotFound(derr) {
+			only := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &made.UID}}
+			derr := c.Client.CoreV1().PersistentVolumeClaims(c.Namespace).Delete(cctx, o.Claim, only)
+			if derr != nil && !apierrors.IsNotFound(derr) {
 				err = errors.Join(err, fmt.Errorf("removing claim %s: %w", o.Claim, derr))
 			}
 		}

@@ -58,7 +58,7 @@ func TestSnapshot(t *testing.T) {
 // how many bytes the connection is lost; negative never.
 func fromFile(path string, cut func() int) Open {
 	return func(ctx context.Context, offset, size int64, compress bool, w io.Writer) error {
-		var to io.Writer = w
+		to := w
 		if n := cut(); n >= 0 {
 			to = &cutter{w: w, left: n}
 		}

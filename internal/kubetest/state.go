@@ -43,7 +43,7 @@ func newState() (*state, error) {
 		dir := filepath.Join(filepath.Dir(draft), statePrefix+strings.TrimPrefix(filepath.Base(draft), stateDraft))
 		if err = os.Rename(draft, dir); err == nil {
 			// Pods whose user is not root reach their volumes through it.
-			err = os.Chmod(dir, 0o711) //nolint:gosec // see above
+			err = os.Chmod(dir, 0o711)
 		}
 		if err == nil {
 			return &state{dir: dir, lock: lock}, nil

@@ -131,7 +131,7 @@ func (p *provisioner) create(ctx context.Context, claim *corev1.PersistentVolume
 		return err
 	}
 	// A driver sets the group that a pod asks for; a folder must be open to all.
-	if err := os.Chmod(path, 0o777); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(path, 0o777); err != nil {
 		return err
 	}
 	volume := &corev1.PersistentVolume{

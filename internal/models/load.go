@@ -218,7 +218,7 @@ func (l *loader) run(ctx context.Context, sources []Source) ([]Result, error) {
 	if err == nil && l.o.Prune {
 		var removed []Result
 		removed, err = l.prune(sources)
-		results = append(results, removed...)
+		results = slices.Concat(results, removed)
 	}
 	return results, err
 }

@@ -168,8 +168,10 @@ func TestMisbehavingServers(t *testing.T) {
 			return true
 		}, says: "asks to wait 2h0m0s"},
 		"wrong size": {change: func(s *Source) { s.Size++ }, says: "the server's file has 400000 bytes, the list says 400001"},
-		"wrong digest": {change: func(s *Source) { s.SHA256 = strings.Repeat("0", 64) },
-			says: "must have sha256:0000"},
+		"wrong digest": {
+			change: func(s *Source) { s.SHA256 = strings.Repeat("0", 64) },
+			says:   "must have sha256:0000",
+		},
 		"chunked, no size": {behave: func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 			w.Write(content[:10]) //nolint:errcheck // a test's server
 			w.(http.Flusher).Flush()
@@ -222,10 +224,10 @@ func TestAStoppedLoadIsContinued(t *testing.T) {
 	content := noise(5, 500_000)
 	src := s.add("m.dg", content)
 	s.misbehave(func(w http.ResponseWriter, r *http.Request, nth int) bool {
-		switch {
-		case nth == 1:
+		switch nth {
+		case 1:
 			return false
-		case nth == 2:
+		case 2:
 			w.Header().Set("ETag", `"`+sum(content)[:16]+`"`)
 			w.Header().Set("Content-Length", "500000")
 			w.Write(content[:200_000]) //nolint:errcheck // a test's server

@@ -72,7 +72,7 @@ func newRegistry(t testing.TB, dir string, wrap ...func(http.Handler) http.Handl
 
 func pushImage(t testing.TB, ref string, seed byte, sizes ...int) v1.Hash {
 	t.Helper()
-	img := v1.Image(empty.Image)
+	img := empty.Image
 	for i, size := range sizes {
 		var err error
 		img, err = mutate.AppendLayers(img, static.NewLayer(noise(seed+byte(i), size), types.DockerLayer))

@@ -45,9 +45,11 @@ func bigImage(t testing.TB, size int64) (host string, digest v1.Hash) {
 	layer := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 	cfg := []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["` + layer.String() + `"]}}`)
 	cfgDigest := v1.Hash{Algorithm: "sha256", Hex: sum(cfg)}
-	m, err := json.Marshal(v1.Manifest{SchemaVersion: 2, MediaType: types.DockerManifestSchema2,
+	m, err := json.Marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.DockerManifestSchema2,
 		Config: v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(cfg)), Digest: cfgDigest},
-		Layers: []v1.Descriptor{{MediaType: types.DockerLayer, Size: size, Digest: layer}}})
+		Layers: []v1.Descriptor{{MediaType: types.DockerLayer, Size: size, Digest: layer}},
+	})
 	require.NoError(t, err)
 	digest = v1.Hash{Algorithm: "sha256", Hex: sum(m)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,6 +116,7 @@ func TestMemoryStaysFlatForALargeLayer(t *testing.T) {
 	}
 	dst := dockerRegistry(t)
 	src, digest := bigImage(t, size)
+	require.NotEmpty(t, digest)
 	cmd := program(t, nil, "images", "mirror", "--image", src+"/deepgram/self-hosted-engine:r1="+dst+"/engine:r1")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -123,9 +126,9 @@ func TestMemoryStaysFlatForALargeLayer(t *testing.T) {
 	// The kernel's own high-water mark, read while the program lives: what it
 	// reports at the end includes the test's own memory at the fork.
 	var peak int64
-	for err := error(nil); ; {
+	for {
 		select {
-		case err = <-ended:
+		case err := <-ended:
 			require.NoError(t, err, "%s", &out)
 		case <-time.After(10 * time.Millisecond):
 			if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)); err == nil {

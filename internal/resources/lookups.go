@@ -6,7 +6,7 @@ import (
 
 // Tokens of the lookups, as the SDK calls them.
 const (
-	SecretVersionAccessToken = "gcp:secretmanager/getSecretVersionAccess:getSecretVersionAccess" //nolint:gosec // a function's name
+	SecretVersionAccessToken = "gcp:secretmanager/getSecretVersionAccess:getSecretVersionAccess"
 	SubnetworkLookupToken    = "gcp:compute/getSubnetwork:getSubnetwork"
 	ProjectLookupToken       = "gcp:organizations/getProject:getProject"
 )

@@ -37,7 +37,9 @@ var registrations = []struct {
 	{gcpModule, "go/gcp/compute", "firewall.go", "Firewall", FirewallKind, FirewallArgs{}, Firewall{}},
 	{
 		gcpModule, "go/gcp/compute", "regionSslCertificate.go", "RegionSslCertificate",
-		RegionSslCertificateKind, RegionSslCertificateArgs{}, RegionSslCertificate{},
+		RegionSslCertificateKind,
+		RegionSslCertificateArgs{},
+		RegionSslCertificate{},
 	},
 	{gcpModule, "go/gcp/compute", "subnetwork.go", "Subnetwork", SubnetworkKind, SubnetworkArgs{}, Subnetwork{}},
 	{gcpModule, "go/gcp/compute", "router.go", "Router", RouterKind, RouterArgs{}, Router{}},
@@ -48,18 +50,24 @@ var registrations = []struct {
 	{gcpModule, "go/gcp/storage", "bucket.go", "Bucket", BucketKind, BucketArgs{}, Bucket{}},
 	{
 		gcpModule, "go/gcp/storage", "bucketIAMMember.go", "BucketIAMMember",
-		BucketIAMMemberKind, BucketIAMMemberArgs{}, BucketIAMMember{},
+		BucketIAMMemberKind,
+		BucketIAMMemberArgs{},
+		BucketIAMMember{},
 	},
 	{
 		kubernetesModule, "go/kubernetes/storage/v1", "storageClass.go", "StorageClass",
-		StorageClassKind, StorageClassArgs{}, StorageClass{},
+		StorageClassKind,
+		StorageClassArgs{},
+		StorageClass{},
 	},
 	{kubernetesModule, "go/kubernetes/batch/v1", "job.go", "Job", JobKind, JobArgs{}, Job{}},
 	{kubernetesModule, "go/kubernetes/batch/v1", "cronJob.go", "CronJob", CronJobKind, CronJobArgs{}, CronJob{}},
 	{kubernetesModule, "go/kubernetes/rbac/v1", "role.go", "Role", RoleKind, RoleArgs{}, Role{}},
 	{
 		kubernetesModule, "go/kubernetes/rbac/v1", "roleBinding.go", "RoleBinding",
-		RoleBindingKind, RoleBindingArgs{}, RoleBinding{},
+		RoleBindingKind,
+		RoleBindingArgs{},
+		RoleBinding{},
 	},
 }
 
@@ -109,14 +117,24 @@ func TestLookupsAreTheSDKs(t *testing.T) {
 		args, result string
 		ours, answer any
 	}{
-		{"compute/getSubnetwork.go", SubnetworkLookupToken, "LookupSubnetworkArgs", "LookupSubnetworkResult",
-			SubnetworkLookupArgs{}, SubnetworkLookupResult{}},
-		{"organizations/getProject.go", ProjectLookupToken, "LookupProjectArgs", "LookupProjectResult",
-			ProjectLookupArgs{}, ProjectLookupResult{}},
-		{"secretmanager/getSecretVersionAccess.go", SecretVersionAccessToken, "GetSecretVersionAccessArgs",
-			"GetSecretVersionAccessResult", SecretVersionArgs{}, struct {
+		{
+			"compute/getSubnetwork.go", SubnetworkLookupToken, "LookupSubnetworkArgs", "LookupSubnetworkResult",
+			SubnetworkLookupArgs{},
+			SubnetworkLookupResult{},
+		},
+		{
+			"organizations/getProject.go", ProjectLookupToken, "LookupProjectArgs", "LookupProjectResult",
+			ProjectLookupArgs{},
+			ProjectLookupResult{},
+		},
+		{
+			"secretmanager/getSecretVersionAccess.go", SecretVersionAccessToken, "GetSecretVersionAccessArgs",
+			"GetSecretVersionAccessResult",
+			SecretVersionArgs{},
+			struct {
 				SecretData string `pulumi:"secretData"`
-			}{}},
+			}{},
+		},
 	} {
 		pkg := parsePackage(t, filepath.Join(root, "go/gcp", filepath.Dir(l.file)), filepath.Base(l.file))
 		assert.Contains(t, pkg.literals(), l.token)

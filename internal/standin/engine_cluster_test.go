@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 )
 
 type cluster struct {
@@ -97,7 +98,7 @@ func TestEngineCluster(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(state), "deepgram-self-hosted")
 	for _, hidden := range []string{"hush-hush", "aHVzaC1odXNo", "BEGIN EC PRIVATE KEY"} {
-		assert.False(t, strings.Contains(string(state), hidden), "%s is in the state in plain", hidden)
+		assert.NotContains(t, string(state), hidden, "in plain")
 	}
 
 	handle = strings.Replace(handle, "/a", "/b", 1)

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -23,6 +22,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 )
 
 // cli finds the Pulumi command; the test is skipped where there is none.
@@ -218,8 +219,10 @@ func TestEngineImport(t *testing.T) {
 	w := engine(t, cloud)
 	w.program = func(ctx *pulumi.Context) error {
 		_, err := register(ctx, "gcp:compute/disk:Disk", "models",
-			pulumi.Map{"name": pulumi.String("by-hand"), "size": pulumi.Int(50), "type": pulumi.String("pd-ssd"), "zone": pulumi.String("us-central1-a"),
-				"project": pulumi.String("rehearsal")},
+			pulumi.Map{
+				"name": pulumi.String("by-hand"), "size": pulumi.Int(50), "type": pulumi.String("pd-ssd"), "zone": pulumi.String("us-central1-a"),
+				"project": pulumi.String("rehearsal"),
+			},
 			pulumi.Import(pulumi.ID(id)))
 		return err
 	}

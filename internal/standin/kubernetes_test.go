@@ -3,11 +3,12 @@ package standin_test
 import (
 	"testing"
 
-	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 )
 
 const (
@@ -65,8 +66,10 @@ func TestKubernetesCheck(t *testing.T) {
 		{"number for a string", "kubernetes:core/v1:ConfigMap", "data.a", object("v1", "ConfigMap", "a", "a", in{"data": in{"a": 1}})},
 		{"not base64", secrets, "data", object("v1", "Secret", "a", "a", in{"data": in{"a": "plain text"}})},
 		{"namespace of a cluster-wide kind", namespace, "metadata.namespace", object("v1", "Namespace", "a", "a", nil)},
-		{"back-end configuration", "kubernetes:cloud.google.com/v1:BackendConfig", "spec.timeoutSecs",
-			object("cloud.google.com/v1", "BackendConfig", "a", "a", in{"spec": in{"timeoutSecs": 1}})},
+		{
+			"back-end configuration", "kubernetes:cloud.google.com/v1:BackendConfig", "spec.timeoutSecs",
+			object("cloud.google.com/v1", "BackendConfig", "a", "a", in{"spec": in{"timeoutSecs": 1}}),
+		},
 		{"release", release, "chartVersion", in{"chart": "c", "chartVersion": "1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

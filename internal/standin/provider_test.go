@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -15,6 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 )
 
 var wire = plugin.MarshalOptions{KeepUnknowns: true, KeepSecrets: true}
@@ -173,30 +174,71 @@ func TestDiff(t *testing.T) {
 		before    bool
 	}{
 		{"nothing", disk, in{"name": "d", "size": 1}, in{"name": "d", "size": 1}, map[string]pulumirpc.PropertyDiff_Kind{}, false},
-		{"in place", disk, in{"name": "d", "size": 1}, in{"name": "d", "size": 2},
-			map[string]pulumirpc.PropertyDiff_Kind{"size": pulumirpc.PropertyDiff_UPDATE}, false},
-		{"fixed name goes first", disk, in{"name": "d", "type": "pd-ssd"}, in{"name": "d", "type": "pd-standard"},
-			map[string]pulumirpc.PropertyDiff_Kind{"type": pulumirpc.PropertyDiff_UPDATE_REPLACE}, true},
-		{"new name", disk, in{"name": "d"}, in{"name": "e"},
-			map[string]pulumirpc.PropertyDiff_Kind{"name": pulumirpc.PropertyDiff_UPDATE_REPLACE}, false},
-		{"same network", subnetwork, in{"name": "s", "network": "default"}, in{"name": "s", "network": "projects/p/global/networks/default"},
-			map[string]pulumirpc.PropertyDiff_Kind{}, false},
-		{"nested", nodePool,
+		{
+			"in place", disk,
+			in{"name": "d", "size": 1},
+			in{"name": "d", "size": 2},
+			map[string]pulumirpc.PropertyDiff_Kind{"size": pulumirpc.PropertyDiff_UPDATE},
+			false,
+		},
+		{
+			"fixed name goes first", disk,
+			in{"name": "d", "type": "pd-ssd"},
+			in{"name": "d", "type": "pd-standard"},
+			map[string]pulumirpc.PropertyDiff_Kind{"type": pulumirpc.PropertyDiff_UPDATE_REPLACE},
+			true,
+		},
+		{
+			"new name", disk,
+			in{"name": "d"},
+			in{"name": "e"},
+			map[string]pulumirpc.PropertyDiff_Kind{"name": pulumirpc.PropertyDiff_UPDATE_REPLACE},
+			false,
+		},
+		{
+			"same network", subnetwork,
+			in{"name": "s", "network": "default"},
+			in{"name": "s", "network": "projects/p/global/networks/default"},
+			map[string]pulumirpc.PropertyDiff_Kind{},
+			false,
+		},
+		{
+			"nested", nodePool,
 			in{"name": "n", "cluster": "c", "nodeConfig": in{"diskSizeGb": 1, "spot": false}},
 			in{"name": "n", "cluster": "c", "nodeConfig": in{"diskSizeGb": 2, "spot": true}},
 			map[string]pulumirpc.PropertyDiff_Kind{
 				"nodeConfig.diskSizeGb": pulumirpc.PropertyDiff_UPDATE, "nodeConfig.spot": pulumirpc.PropertyDiff_UPDATE_REPLACE,
-			}, true},
-		{"block that replaces", nodePool,
+			},
+			true,
+		},
+		{
+			"block that replaces", nodePool,
 			in{"name": "n", "cluster": "c", "nodeConfig": in{}},
 			in{"name": "n", "cluster": "c", "nodeConfig": in{"reservationAffinity": in{"consumeReservationType": "ANY"}}},
-			map[string]pulumirpc.PropertyDiff_Kind{"nodeConfig.reservationAffinity": pulumirpc.PropertyDiff_ADD_REPLACE}, true},
-		{"label with dots", disk, in{"name": "d", "labels": in{"a.b/c": "1"}}, in{"name": "d", "labels": in{}},
-			map[string]pulumirpc.PropertyDiff_Kind{`labels["a.b/c"]`: pulumirpc.PropertyDiff_DELETE}, false},
-		{"what the cloud computes", disk, in{"name": "d", "provisionedIops": 3}, in{"name": "d"},
-			map[string]pulumirpc.PropertyDiff_Kind{}, false},
-		{"order of a set", gke, in{"name": "g", "nodeLocations": []any{"a", "b"}}, in{"name": "g", "nodeLocations": []any{"b", "a"}},
-			map[string]pulumirpc.PropertyDiff_Kind{}, false},
+			map[string]pulumirpc.PropertyDiff_Kind{"nodeConfig.reservationAffinity": pulumirpc.PropertyDiff_ADD_REPLACE},
+			true,
+		},
+		{
+			"label with dots", disk,
+			in{"name": "d", "labels": in{"a.b/c": "1"}},
+			in{"name": "d", "labels": in{}},
+			map[string]pulumirpc.PropertyDiff_Kind{`labels["a.b/c"]`: pulumirpc.PropertyDiff_DELETE},
+			false,
+		},
+		{
+			"what the cloud computes", disk,
+			in{"name": "d", "provisionedIops": 3},
+			in{"name": "d"},
+			map[string]pulumirpc.PropertyDiff_Kind{},
+			false,
+		},
+		{
+			"order of a set", gke,
+			in{"name": "g", "nodeLocations": []any{"a", "b"}},
+			in{"name": "g", "nodeLocations": []any{"b", "a"}},
+			map[string]pulumirpc.PropertyDiff_Kind{},
+			false,
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -221,18 +263,37 @@ func TestCreateAnswersAsTheRealProviderDoes(t *testing.T) {
 		id     string
 		has    map[resource.PropertyKey]any
 	}{
-		{address, in{"name": "a", "addressType": "INTERNAL"}, "projects/acme/regions/us-central1/addresses/a",
-			map[resource.PropertyKey]any{"address": "10.128.0.4", "selfLink": "https://www.googleapis.com/compute/v1/projects/acme/regions/us-central1/addresses/a"}},
-		{account, in{"accountId": "deepgram-nodes"}, "projects/acme/serviceAccounts/deepgram-nodes@acme.iam.gserviceaccount.com",
-			map[resource.PropertyKey]any{"email": "deepgram-nodes@acme.iam.gserviceaccount.com", "member": "serviceAccount:deepgram-nodes@acme.iam.gserviceaccount.com"}},
+		{
+			address,
+			in{"name": "a", "addressType": "INTERNAL"},
+			"projects/acme/regions/us-central1/addresses/a",
+			map[resource.PropertyKey]any{"address": "10.128.0.4", "selfLink": "https://www.googleapis.com/compute/v1/projects/acme/regions/us-central1/addresses/a"},
+		},
+		{
+			account,
+			in{"accountId": "deepgram-nodes"},
+			"projects/acme/serviceAccounts/deepgram-nodes@acme.iam.gserviceaccount.com",
+			map[resource.PropertyKey]any{"email": "deepgram-nodes@acme.iam.gserviceaccount.com", "member": "serviceAccount:deepgram-nodes@acme.iam.gserviceaccount.com"},
+		},
 		{bucket, in{"name": "acme-b", "location": "us-central1"}, "acme-b", map[resource.PropertyKey]any{"url": "gs://acme-b", "location": "US-CENTRAL1", "projectNumber": 42.0}},
-		{"gcp:storage/bucketIAMMember:BucketIAMMember", in{"bucket": "acme-b", "role": "roles/storage.objectViewer", "member": "allUsers"},
-			"b/acme-b/roles/storage.objectViewer/allUsers", map[resource.PropertyKey]any{"bucket": "b/acme-b"}},
+		{
+			"gcp:storage/bucketIAMMember:BucketIAMMember",
+			in{"bucket": "acme-b", "role": "roles/storage.objectViewer", "member": "allUsers"},
+			"b/acme-b/roles/storage.objectViewer/allUsers",
+			map[resource.PropertyKey]any{"bucket": "b/acme-b"},
+		},
 		{"gcp:secretmanager/secret:Secret", in{"secretId": "s", "replication": in{"auto": in{}}}, "projects/acme/secrets/s", map[resource.PropertyKey]any{"name": "projects/acme/secrets/s"}},
-		{"gcp:secretmanager/secretVersion:SecretVersion", in{"secret": "projects/acme/secrets/s", "secretData": "x"}, "projects/acme/secrets/s/versions/1",
-			map[resource.PropertyKey]any{"version": "1"}},
-		{filestore, in{"name": "f", "tier": "BASIC_HDD", "fileShares": in{"name": "models", "capacityGb": 1024}, "networks": []any{in{"network": "default", "modes": []any{"MODE_IPV4"}}}},
-			"projects/acme/locations/us-central1-a/instances/f", nil},
+		{
+			"gcp:secretmanager/secretVersion:SecretVersion",
+			in{"secret": "projects/acme/secrets/s", "secretData": "x"},
+			"projects/acme/secrets/s/versions/1",
+			map[resource.PropertyKey]any{"version": "1"},
+		},
+		{
+			filestore,
+			in{"name": "f", "tier": "BASIC_HDD", "fileShares": in{"name": "models", "capacityGb": 1024}, "networks": []any{in{"network": "default", "modes": []any{"MODE_IPV4"}}}},
+			"projects/acme/locations/us-central1-a/instances/f", nil,
+		},
 	} {
 		id, out := c.make(row.typ, row.inputs)
 		assert.Equal(t, row.id, id)
@@ -287,15 +348,26 @@ func TestCloudRefuses(t *testing.T) {
 	}{
 		{"name taken", disk, []in{{"name": "d"}}, in{"name": "d"}, "409"},
 		{"second active proxy-only subnetwork", subnetwork, []in{proxy("one", "192.168.0.0/23")}, proxy("two", "192.168.2.0/23"), "only one active"},
-		{"overlap", subnetwork, []in{proxy("one", "192.168.0.0/23")},
-			in{"name": "s", "network": "default", "region": "us-east1", "ipCidrRange": "192.168.1.0/24"}, "conflicts with existing subnetwork 'one'"},
+		{
+			"overlap", subnetwork,
+			[]in{proxy("one", "192.168.0.0/23")},
+			in{"name": "s", "network": "default", "region": "us-east1", "ipCidrRange": "192.168.1.0/24"},
+			"conflicts with existing subnetwork 'one'",
+		},
 		{"automatic range", subnetwork, nil, in{"name": "s", "network": "default", "ipCidrRange": "10.200.0.0/20"}, "10.128.0.0/9"},
-		{"proxy-only without role", subnetwork, nil,
-			in{"name": "s", "network": "default", "ipCidrRange": "192.168.0.0/23", "purpose": "REGIONAL_MANAGED_PROXY"}, "role"},
+		{
+			"proxy-only without role", subnetwork, nil,
+			in{"name": "s", "network": "default", "ipCidrRange": "192.168.0.0/23", "purpose": "REGIONAL_MANAGED_PROXY"},
+			"role",
+		},
 		{"no such network", subnetwork, nil, in{"name": "s", "network": "nowhere", "ipCidrRange": "192.168.0.0/23"}, "404"},
 		{"address outside", address, nil, in{"name": "a", "addressType": "INTERNAL", "address": "10.9.9.9"}, "not in range"},
-		{"address taken", address, []in{{"name": "a", "addressType": "INTERNAL", "address": "10.128.0.50"}},
-			in{"name": "b", "addressType": "INTERNAL", "address": "10.128.0.50"}, "already reserved"},
+		{
+			"address taken", address,
+			[]in{{"name": "a", "addressType": "INTERNAL", "address": "10.128.0.50"}},
+			in{"name": "b", "addressType": "INTERNAL", "address": "10.128.0.50"},
+			"already reserved",
+		},
 		{"garbage certificate", crt, nil, in{"name": "c", "certificate": "garbage", "privateKey": "garbage"}, "not usable"},
 		{"another key", crt, nil, in{"name": "c", "certificate": cert, "privateKey": other}, "not usable"},
 		{"own key", crt, nil, in{"name": "c", "certificate": cert, "privateKey": key}, ""},

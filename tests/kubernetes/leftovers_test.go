@@ -164,7 +164,7 @@ func nodeChild(t *testing.T, end string) {
 	for _, state := range states {
 		names = append(names, filepath.Base(state))
 	}
-	fmt.Fprintln(os.Stdout, "states: "+strings.Join(names, " ")) //nolint:forbidigo // at once, not at the end of the test
+	fmt.Fprintln(os.Stdout, "states: "+strings.Join(names, " "))
 	switch end {
 	case childIsKilled:
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGKILL))

@@ -76,7 +76,7 @@ func nodePack(b *testing.B) (folder, path string) {
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexec node %s/node_modules/@pulumi/pulumi/cmd/run-policy-pack \"$@\"\n", folder)
 	for _, name := range []string{"pulumi-analyzer-policy", "pulumi-analyzer-policy-nodejs"} {
-		require.NoError(b, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700)) //nolint:gosec // a program
+		require.NoError(b, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700))
 	}
 	return folder, bin + string(os.PathListSeparator) + os.Getenv("PATH")
 }

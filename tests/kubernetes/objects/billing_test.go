@@ -50,6 +50,7 @@ func TestAPIServerTakesEveryBilling(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			changed := string(text)
 			for i := 0; i < len(c.replace); i += 2 {
 				require.Contains(t, changed, c.replace[i])
