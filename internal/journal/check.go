@@ -177,8 +177,8 @@ func (c *Cluster) Check(ctx context.Context, t Target, o CheckOptions) ([]Check,
 		return append(checks, Check{Name: "backups are kept", Seen: "no target is named", Do: "give --target"}), nil
 	}
 	book, unread := ReadBook(ctx, t, "")
-	if unread != nil { //nolint:nilerr // a finding of the check, not its failure
-		return append(checks, Check{Name: "backups are kept", Seen: unread.Error(), Do: "make the target reachable, and let this identity list and read it"}), nil
+	if unread != nil {
+		return append(checks, Check{Name: "backups are kept", Seen: unread.Error(), Do: "make the target reachable, and let this identity list and read it"}), nil //nolint:nilerr // a finding, not a failure
 	}
 	return append(checks, c.kept(layout, book, o.MaxAge)...), nil
 }
