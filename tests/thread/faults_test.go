@@ -24,7 +24,12 @@ func failing(kind, message string) standin.Fault {
 // rehearsal to rehearsal.
 var certificateHash = regexp.MustCompile(`(cert|certificate)-[0-9a-f]{8}$`)
 
-func stable(name string) string { return certificateHash.ReplaceAllString(name, "$1-hash") }
+// commandNumber is what the stand-in counts commands with; they have no names.
+var commandNumber = regexp.MustCompile(`^(command:local:Command .*?)[0-9]+$`)
+
+func stable(name string) string {
+	return commandNumber.ReplaceAllString(certificateHash.ReplaceAllString(name, "$1-hash"), "$1")
+}
 
 // inventory is what exists in the pretended world, made by the program.
 func inventory(cloud *standin.Cloud) []string {
