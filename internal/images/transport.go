@@ -430,7 +430,7 @@ func (r *resuming) reopen(cause error) error {
 	}
 	req := r.req.Clone(r.req.Context())
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-", r.read))
-	resp, dog, err := r.t.send(req)
+	resp, dog, err := r.t.send(req) //nolint:bodyclose // the reader takes the body over and closes it
 	if err != nil {
 		if !temporary(err) {
 			return cause

@@ -44,7 +44,7 @@ func (o *BackupOptions) defaults() {
 
 // Alarm is an error of a backup that was nevertheless stored: what is in it is
 // not what it should be.
-type Alarm struct{ Err error }
+type Alarm struct{ Err error } //nolint:errname // an alarm, not a failure: the copy is stored
 
 func (a *Alarm) Error() string { return "the copy is kept, but " + a.Err.Error() }
 func (a *Alarm) Unwrap() error { return a.Err }
