@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/stateful"
 )
 
 const (
@@ -13,9 +15,6 @@ const (
 	modelVolumeType = "deepgram:index:ModelVolume"
 )
 
-// statefulTypes hold what cannot be made again: models, journals, the cluster.
-var statefulTypes = []string{diskType, regionDiskType, bucketType, filestoreType, clusterType, claimType}
-
 var protectionRules = []Rule{
 	{
 		Name: "stateful-is-protected", Step: "G-S.1", Level: Mandatory,
@@ -23,7 +22,7 @@ var protectionRules = []Rule{
 		Advice:  "Set the resource option protect; for a cluster deletionProtection does too.",
 		Example: `Disk "models": it is not protected; needed: protect in a production environment (guide G-S.1). Set the resource option protect; for a cluster deletionProtection does too.`,
 		// The component tells of a disk whose day of removal has come.
-		Types: append([]string{modelVolumeType}, statefulTypes...),
+		Types: append([]string{modelVolumeType}, stateful.Types()...),
 		Resource: func(j *Judge) {
 			r := j.Resource
 			if r.Type == modelVolumeType {
@@ -56,7 +55,7 @@ var protectionRules = []Rule{
 		Advice:  "If it is meant, record an exemption of this policy with the URN, a reason, an owner and a last day.",
 		Example: `Disk "models": the plan replaces it, because zone changes; needed: an acknowledgement that names its URN (guide G-S.1). If it is meant, record an exemption of this policy with the URN, a reason, an owner and a last day.`,
 		Plan: func(j *Judge, o Operation) {
-			if !o.removes() || !stateful(o.Type, o.Name) {
+			if !o.removes() || !stateful.Is(o.Type, o.Name) {
 				return
 			}
 			found := "the plan deletes it"
@@ -85,16 +84,6 @@ var protectionRules = []Rule{
 			}
 		},
 	},
-}
-
-func stateful(kind, name string) bool {
-	for _, t := range statefulTypes {
-		if t == kind {
-			// Of the claims only journals: the loader's come and go.
-			return t != claimType || strings.Contains(name, "journal")
-		}
-	}
-	return false
 }
 
 // Operation is one step of a plan. The engine shows no policy the steps of a
