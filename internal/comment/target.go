@@ -3,6 +3,12 @@ package comment
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Provider is the service that holds the request.
@@ -17,28 +23,24 @@ const (
 // Providers are the names that --provider takes.
 var Providers = []Provider{GitHub, GitLab}
 
-// Token is the credential of the API. Printing it in any way shows "[secret]".
-type Token struct{ value string }
-
-// NewToken is a token given as text.
-func NewToken(value string) Token { return Token{value: value} }
-
-// IsZero tells that there is none.
-func (t Token) IsZero() bool { return t.value == "" }
-
-// String never shows the text.
-func (t Token) String() string {
-	if t.IsZero() {
-		return ""
+// title is the name for people.
+func (p Provider) title() string {
+	if p == GitLab {
+		return "GitLab"
 	}
-	return "[secret]"
+	return "GitHub"
 }
 
-// Format never shows the text, whatever the verb.
-func (t Token) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
+// Most characters that the services take in one comment. GitHub says so when it
+// refuses a longer one; GitLab documents it.
+const (
+	githubLimit = 65536
+	gitlabLimit = 1000000
+)
 
-// MarshalJSON never shows the text.
-func (t Token) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%q", t.String()), nil }
+// reserve is kept free in every comment for the marker, and for the note of a
+// later run that the report is out of date.
+const reserve = 2048
 
 // Target is the request to comment on.
 type Target struct {
@@ -49,7 +51,8 @@ type Target struct {
 	// Number is the pull request's number; on GitLab the merge request's iid.
 	Number int
 	// APIURL is the address of the REST API: https://api.github.com,
-	// https://HOST/api/v3 (GitHub Enterprise Server) or https://HOST/api/v4.
+	// https://HOST/api/v3 (GitHub Enterprise Server) or https://HOST/api/v4
+	// (GitLab).
 	APIURL string
 	// GraphQLURL is GitHub's other API; empty derives it from APIURL.
 	GraphQLURL string
@@ -59,33 +62,118 @@ type Target struct {
 	Fork bool
 }
 
-// Flags say what the environment does not, or overrule it; empty fields are
-// taken from the environment.
-type Flags struct {
-	Provider   Provider
-	Repository string
-	Number     int
-	APIURL     string
-}
-
-// ErrNoRequest is in the error of Find when the run belongs to no request, as a
-// push to a branch does.
-var ErrNoRequest = errors.New("this run belongs to no pull request")
-
-// FromEnvironment finds the request that a run of GitHub Actions or GitLab CI
-// belongs to.
-func FromEnvironment(env func(string) string, readFile func(string) ([]byte, error)) (Target, error) {
-	return Find(env, readFile, Flags{})
-}
-
-// Find finds the request from flags, and from the environment for what they
-// leave open. Its error holds everything that is missing.
-func Find(_ func(string) string, _ func(string) ([]byte, error), _ Flags) (Target, error) {
-	return Target{}, ErrNoRequest
-}
-
 // Limit is how many characters (Unicode code points) one body may have: the
-// provider's limit less the room for marker and notes.
-func (t Target) Limit() int { return 65536 - reserve }
+// provider's limit less the room for the marker and later notes.
+func (t Target) Limit() int { return t.hardLimit() - reserve }
 
-const reserve = 2048
+func (t Target) hardLimit() int {
+	if t.Provider == GitLab {
+		return gitlabLimit
+	}
+	return githubLimit
+}
+
+// String names the request, such as "acme/speech#7".
+func (t Target) String() string {
+	if t.Provider == GitLab {
+		return t.Repository + "!" + strconv.Itoa(t.Number)
+	}
+	return t.Repository + "#" + strconv.Itoa(t.Number)
+}
+
+var githubRepository = regexp.MustCompile(`^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$`)
+
+// validate tells everything that is wrong with the target.
+func (t Target) validate() error {
+	var errs []error
+	if !slices.Contains(Providers, t.Provider) {
+		errs = append(errs, fmt.Errorf("provider: %q is none of %s", t.Provider, quoted(Providers)))
+	}
+	switch {
+	case t.Repository == "":
+		errs = append(errs, errors.New("repository: missing"))
+	case t.Provider == GitHub && !githubRepository.MatchString(t.Repository):
+		errs = append(errs, fmt.Errorf("repository: %q is not OWNER/NAME", t.Repository))
+	}
+	if t.Number <= 0 {
+		errs = append(errs, fmt.Errorf("number: %d is no number of a pull request", t.Number))
+	}
+	for _, address := range []string{t.APIURL, t.GraphQLURL} {
+		if err := checkAddress(address); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	switch {
+	case t.Token.IsZero() && t.Provider == GitLab:
+		errs = append(errs, errors.New("token: GITLAB_TOKEN is not set: "+gitlabTokenHelp))
+	case t.Token.IsZero():
+		errs = append(errs, errors.New("token: GITHUB_TOKEN is not set: in a workflow, give the step `env: {GITHUB_TOKEN: ${{ github.token }}}`"))
+	case strings.ContainsFunc(t.Token.value, func(r rune) bool { return r <= ' ' || r > '~' }):
+		errs = append(errs, errors.New("token: it holds spaces or characters that no token has: was the variable set to something else?"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkAddress refuses addresses to which a token must not go.
+func checkAddress(address string) error {
+	if address == "" {
+		return nil // the provider's own
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "":
+		return fmt.Errorf("API address: %q is no address such as https://github.example.com/api/v3", redactUser(address))
+	case u.User != nil:
+		return errors.New("API address: it holds a user or password: give the token in GITHUB_TOKEN or GITLAB_TOKEN instead")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	}
+	return fmt.Errorf("API address: %q is not https: the token would travel in plain text", address)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// redactUser hides what stands before an @ in an address that cannot be parsed.
+func redactUser(address string) string {
+	if at := strings.LastIndex(address, "@"); at >= 0 {
+		return "[secret]" + address[at:]
+	}
+	return address
+}
+
+func quoted[T ~string](names []T) string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = strconv.Quote(string(n))
+	}
+	return strings.Join(all, ", ")
+}
+
+// api is the address of the REST API, without a slash at its end.
+func (t Target) api() string {
+	address := strings.TrimRight(t.APIURL, "/")
+	switch {
+	case address != "":
+		return address
+	case t.Provider == GitLab:
+		return "https://gitlab.com/api/v4"
+	}
+	return "https://api.github.com"
+}
+
+// graphQL is the address of GitHub's GraphQL API.
+func (t Target) graphQL() string {
+	if t.GraphQLURL != "" {
+		return t.GraphQLURL
+	}
+	// An Enterprise Server has it beside the REST API, not below it.
+	if server, ok := strings.CutSuffix(t.api(), "/api/v3"); ok {
+		return server + "/api/graphql"
+	}
+	return t.api() + "/graphql"
+}
