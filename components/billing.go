@@ -89,7 +89,7 @@ type BillingArgs struct {
 // Names of what a Billing makes in the release's namespace.
 const (
 	// BackupName is the CronJob's name, as in the guide, and its service account's.
-	BackupName = "billing-journal-backup"
+	BackupName = chart.BackupJobName
 	// recoverName is the CronJob that puts billing back on block storage.
 	recoverName = "billing-journal-recover"
 	// s3Secret holds the keys of an object store.

@@ -20,6 +20,10 @@ const (
 	backupMount  = "/backup"
 )
 
+// mostReplicas is the most that billing has: one whose journal is still there
+// after it was scaled away is copied, too.
+const mostReplicas = 10
+
 const (
 	hour = 3600
 	day  = 24 * hour
@@ -147,7 +151,7 @@ func (b *billing) backupAccount(annotations pulumi.StringMap) ([]pulumi.Resource
 		return nil, fmt.Errorf("service account: %w", err)
 	}
 	role, err := resources.NewRole(b.ctx, b.name+"-backup-role", &resources.RoleArgs{
-		Metadata: b.meta(BackupName, nil), Rules: backupRules(),
+		Metadata: b.meta(BackupName, nil), Rules: backupRules(b.args.Namespace),
 	}, b.options()...)
 	if err != nil {
 		return nil, fmt.Errorf("role: %w", err)
@@ -169,7 +173,11 @@ func (b *billing) backupAccount(annotations pulumi.StringMap) ([]pulumi.Resource
 
 // backupRules are what `journal backup --recover` and `journal list --quick` ask
 // of the API server, and nothing else.
-func backupRules() []resources.PolicyRule {
+func backupRules(namespace string) []resources.PolicyRule {
+	var leases []string
+	for i := range mostReplicas {
+		leases = append(leases, chart.JournalLease(namespace, fmt.Sprintf("%s-%d", chart.BillingName, i)))
+	}
 	rule := func(group, kind string, names []string, verbs ...string) resources.PolicyRule {
 		r := resources.PolicyRule{
 			ApiGroups: pulumi.ToStringArray([]string{group}), Resources: pulumi.ToStringArray([]string{kind}),
@@ -185,6 +193,10 @@ func backupRules() []resources.PolicyRule {
 		rule("", "persistentvolumeclaims", nil, "get"),
 		rule("apps", "statefulsets", nil, "list"),
 		rule("apps", "statefulsets", []string{chart.BillingName}, "update"),
+		// The time of every replica's last good copy, which monitoring reads.
+		// Creating cannot be limited to names.
+		rule("coordination.k8s.io", "leases", nil, "create"),
+		rule("coordination.k8s.io", "leases", leases, "patch"),
 	}
 }
 
@@ -285,7 +297,7 @@ func (b *billing) backupPod() *corev1.PodSpecArgs {
 	pod, container := b.pod()
 	container.Args = pulumi.ToStringArray([]string{
 		"journal", "backup", "--source", journalMount, "--target", a.target(),
-		"--recover", "--namespace", a.Namespace, "--output", "json",
+		"--recover", "--lease", "--namespace", a.Namespace, "--output", "json",
 	})
 	// The mount is read-only, the claim's volume is not: a disk that billing has
 	// mounted for writing cannot be mounted read-only a second time.

@@ -228,6 +228,7 @@ func TestBackupRoleIsNarrow(t *testing.T) {
 	assert.Equal(t, map[string][]any{
 		"pods": {"list", "delete"}, "persistentvolumeclaims": {"get"},
 		"statefulsets": {"list"}, "statefulsets/deepgram-billing": {"update"},
+		"leases": {"create"}, "leases/deepgram-journal-copy.speech.deepgram-billing-0": {"patch"},
 	}, allowed)
 	binding := inputsOf(r.named(t, "billing-backup-role-binding"))
 	assert.Equal(t, "billing-journal-backup", dig(t, binding, "subjects/0/name"))

@@ -174,6 +174,9 @@ func NewDeepgramRelease(
 	if err := b.entrances(); err != nil {
 		return nil, err
 	}
+	if err := b.alertRules(plan.inputs.AlertGroups()); err != nil {
+		return nil, err
+	}
 	values := plan.resolve(args)
 	release, err := b.release(values)
 	if err != nil {

@@ -153,6 +153,11 @@ func (a *DeepgramReleaseArgs) problems() (errs []error) {
 	default:
 		fail("Monitoring.Mode: %q must be bundled or existing", a.Monitoring.Mode)
 	}
+	switch a.Monitoring.Rules {
+	case "", "operator", "google", "none":
+	default:
+		fail("Monitoring.Rules: %q must be operator, google or none", a.Monitoring.Rules)
+	}
 	if a.Grafana.Enabled && a.Monitoring.Mode == "existing" {
 		fail("Grafana.Enabled: Grafana comes with the bundled monitoring; switch it off, or set Monitoring.Mode to bundled")
 	}
@@ -247,6 +252,9 @@ func (a *DeepgramReleaseArgs) chartInputs() chart.Inputs {
 	}
 	if a.Billing.Enabled {
 		in.Billing = chart.Billing{Enabled: true, Replicas: a.Billing.Replicas, JournalClaim: token(inJournal)}
+		if a.Billing.Backup.Enabled {
+			in.Billing.BackupAlertHours = a.Billing.Backup.AlertAge()
+		}
 		in.LicenseHash, in.LicenseFileHash = token(inLicenseHash), token(inFileHash)
 		// An airgapped cluster pulls nothing from outside.
 		in.MonitoringRegistry = token(inImagePrefix)

@@ -92,6 +92,13 @@ func TestDeepgramReleaseOutputs(t *testing.T) {
 	}, got)
 }
 
+// airgappedRelease is beside another release, whose Prometheus it uses.
+func airgappedRelease(a *DeepgramReleaseArgs) {
+	a.Billing.Enabled, a.APIKey = true, nil
+	a.LicenseKey, a.LicenseFile = pulumi.String("key"), pulumi.String("file")
+	a.Monitoring.Mode, a.Grafana.Enabled = "existing", false
+}
+
 func TestDeepgramReleaseVariants(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -158,6 +165,40 @@ func TestDeepgramReleaseVariants(t *testing.T) {
 				require.NoError(t, err)
 				assert.NotContains(t, string(text), "canary")
 				assert.NotContains(t, string(text), "\uE000")
+				stack := dig(t, in, "values/kube-prometheus-stack").(map[string]any)
+				assert.Contains(t, dig(t, stack, "additionalPrometheusRulesMap/deepgram/groups/0/rules/1/expr"), "> 108000", "30 h with a daily backup")
+				assert.Empty(t, rec.of("kubernetes:monitoring.coreos.com/v1:PrometheusRule"), "the chart makes it")
+			},
+		},
+		"alerts for an existing operator": {
+			func(a *DeepgramReleaseArgs) {
+				airgappedRelease(a)
+				a.Monitoring.RuleLabels = map[string]string{"prometheus": "main"}
+				a.Billing.Backup.AlertHours = 48
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				rule := inputsOf(rec.named(t, "dg-alerts"))
+				assert.Equal(t, "PrometheusRule", rule["kind"])
+				assert.Equal(t, map[string]any{"team": "voice", "prometheus": "main"}, dig(t, rule, "metadata/labels"))
+				assert.Equal(t, "DeepgramJournalCopyOld", dig(t, rule, "spec/groups/0/rules/1/alert"))
+				assert.Contains(t, dig(t, rule, "spec/groups/0/rules/1/expr"), "> 172800")
+			},
+		},
+		"alerts for Google Managed Prometheus": {
+			func(a *DeepgramReleaseArgs) { airgappedRelease(a); a.Monitoring.Rules = "google" },
+			func(t *testing.T, rec *releaseRecorder) {
+				rule := inputsOf(rec.named(t, "dg-alerts"))
+				assert.Equal(t, "monitoring.googleapis.com/v1", rule["apiVersion"])
+				assert.Equal(t, "Rules", rule["kind"])
+				assert.Equal(t, "DeepgramJournalCopyOld", dig(t, rule, "spec/groups/0/rules/1/alert"))
+			},
+		},
+		"alerts for nobody": {
+			func(a *DeepgramReleaseArgs) { airgappedRelease(a); a.Monitoring.Rules = "none" },
+			func(t *testing.T, rec *releaseRecorder) {
+				for _, reg := range rec.regs {
+					assert.NotEqual(t, "dg-alerts", reg.Name)
+				}
 			},
 		},
 	}

@@ -114,3 +114,40 @@ func TestBillingAccepts(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "journals", cfg.Billing.JournalClaim(cfg.Values))
 }
+
+// TestAlertAge: an alert on old copies waits for the longest pause of the schedule
+// and for the backup itself.
+func TestAlertAge(t *testing.T) {
+	t.Parallel()
+	for change, hours := range map[string]int{
+		"billing.enabled=false":                                           30, // daily, in UTC
+		"billing.backup.schedule='*/5 * * * *'":                           7,
+		"billing.backup.schedule='@weekly'":                               174,
+		"billing.backup.schedule='0 2 * * 1-5'":                           78, // Friday to Monday
+		"billing.backup.schedule='0 2,14 * * *'":                          18,
+		"billing.backup={schedule: '0 2 * * *', timeZone: Europe/Berlin}": 53, // one night in spring has no 2 o'clock
+		"billing.backup.alertHours=48":                                    48,
+	} {
+		cfg, err := config.FromTree("test", changed(t, change))
+		require.NoError(t, err, change)
+		assert.Equal(t, hours, cfg.Billing.Backup.AlertHours, change)
+	}
+}
+
+func TestAlertRulesGoWithTheMode(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{
+		"monitoring={mode: bundled, rules: google}":                        "monitoring.rules",
+		"monitoring={mode: bundled, ruleLabels: {a: b}}":                   "monitoring.ruleLabels",
+		"monitoring={mode: existing, rules: google, ruleLabels: {a: b}}":   "monitoring.ruleLabels",
+		"monitoring={mode: existing, rules: operator, ruleLabels: {a: b}}": "",
+		"monitoring={mode: existing, rules: none}":                         "",
+	} {
+		_, err := config.FromTree("test", changed(t, change, "grafana.enabled=false"))
+		if want == "" {
+			assert.NoError(t, err, change)
+		} else {
+			assert.ErrorContains(t, err, want, change)
+		}
+	}
+}

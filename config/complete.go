@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
 )
 
 // Complete fills in what is derived from other keys and was not given: names from
@@ -70,6 +73,51 @@ func (b *Billing) complete() {
 	if b.JournalGb == 0 {
 		b.JournalGb = max(b.LeastJournalGb(), 10)
 	}
+	b.Backup.AlertHours = b.Backup.AlertAge()
+}
+
+// AlertAge is AlertHours or, where that is 0, what it is derived from: the longest
+// pause of the schedule and what one backup may take.
+func (k *BillingBackup) AlertAge() int {
+	if k.AlertHours != 0 {
+		return k.AlertHours
+	}
+	return k.longestPause() + backupLimitHours
+}
+
+// backupLimitHours is how long a backup may run: what it ends by itself after
+// that time has failed.
+const backupLimitHours = 6
+
+// longestPause is the longest time between two backups in whole hours: 24 where
+// the schedule cannot be read.
+func (k *BillingBackup) longestPause() int {
+	zone, err := time.LoadLocation(k.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	schedule, err := cron.ParseStandard(k.Schedule)
+	if err != nil {
+		return 24
+	}
+	// Any year will do; two of them have every pause of a yearly schedule, and the
+	// number of runs ends the search in those that run every minute.
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, zone)
+	end := first.AddDate(2, 0, 0)
+	var longest time.Duration
+	at := schedule.Next(first)
+	for range 5000 {
+		next := schedule.Next(at)
+		if at.IsZero() || next.IsZero() || next.After(end) {
+			break
+		}
+		longest = max(longest, next.Sub(at))
+		at = next
+	}
+	if longest == 0 {
+		return 24
+	}
+	return int((longest + time.Hour - 1) / time.Hour)
 }
 
 // Filestore tells whether the journals' volume is a Filestore instance.

@@ -521,6 +521,13 @@ type Monitoring struct {
 	RetentionDays int `json:"retentionDays" default:"15" min:"1" max:"730"`
 	// StorageGb is the size of Prometheus's volume in GB.
 	StorageGb int `json:"storageGb" default:"50" min:"1" max:"65536"`
+	// Rules says what takes the alert rules where mode is existing: operator (a
+	// PrometheusRule, for the Prometheus operator), google (Rules, for Google
+	// Managed Prometheus) or none. The bundled Prometheus always has them.
+	Rules string `json:"rules" default:"operator" enum:"operator,google,none"`
+	// RuleLabels are the labels by which the operator's Prometheus finds rules;
+	// only with mode existing and rules operator.
+	RuleLabels map[string]string `json:"ruleLabels" derived:"release: <release.name>" format:"labels"`
 }
 
 // Billing is the airgapped licence terminal and its usage journal (airgapped guide).
@@ -570,6 +577,9 @@ type BillingBackup struct {
 	Schedule string `json:"schedule" default:"0 2 * * *" format:"cron"`
 	// TimeZone is the schedule's time zone.
 	TimeZone string `json:"timeZone" default:"Etc/UTC" format:"timezone"`
+	// AlertHours is how old the last good copy of a replica's journal may be, in
+	// hours, before an alert is raised.
+	AlertHours int `json:"alertHours" derived:"the longest pause of the schedule and 6" min:"1" max:"9600"`
 	// Target is gcs (Cloud Storage, by Workload Identity), s3 (S3 and what speaks
 	// it) or volume (a claim or an NFS share, where there is no object store).
 	Target string `json:"target" default:"gcs" enum:"gcs,s3,volume"`

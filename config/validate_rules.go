@@ -44,6 +44,13 @@ func (v *validator) release() {
 	if len(c.Monitoring.Namespaces) > 0 && c.Monitoring.Mode == "existing" {
 		v.problem("monitoring.namespaces", "", "needs monitoring.mode bundled", "", "remove it, or set it where the Prometheus is")
 	}
+	m := v.c.Monitoring
+	if m.Mode == "bundled" && m.Rules != "operator" {
+		v.problem("monitoring.rules", quote(m.Rules), "needs monitoring.mode existing: the bundled Prometheus has an operator", "operator", "remove it")
+	}
+	if len(m.RuleLabels) > 0 && (m.Mode == "bundled" || m.Rules != "operator") {
+		v.problem("monitoring.ruleLabels", "", "needs monitoring.mode existing and monitoring.rules operator", "", "remove it")
+	}
 }
 
 // cluster checks pools, maintenance and private nodes.

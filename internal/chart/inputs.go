@@ -153,4 +153,7 @@ type Billing struct {
 	Replicas int
 	// JournalClaim is the claim of the journals. Required when enabled.
 	JournalClaim string
+	// BackupAlertHours is how old the last good copy of a journal may be before an
+	// alert is raised; 0 where there is no backup.
+	BackupAlertHours int
 }

@@ -29,6 +29,9 @@ func (in *Inputs) prometheusStack() map[string]any {
 	v["prometheusOperator"] = map[string]any{"affinity": awayFromDeepgram()}
 	v["kube-state-metrics"] = map[string]any{"affinity": awayFromDeepgram()}
 	v["grafana"] = in.grafana()
+	if rules := in.bundledAlerts(); rules != nil {
+		v["additionalPrometheusRulesMap"] = rules
+	}
 	if in.MonitoringRegistry != "" {
 		// One setting of the stack, read by its subcharts too.
 		v["global"] = map[string]any{"imageRegistry": in.MonitoringRegistry}

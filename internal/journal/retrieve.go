@@ -170,6 +170,12 @@ func (c *Cluster) BackUp(ctx context.Context, t Target, so SourceOptions, fo Fet
 		if r.Name != "" {
 			list = append(list, r)
 		}
+		if err == nil {
+			// A person who may copy need not have the right to tell monitoring so.
+			if merr := c.Mark(ctx, s.Pod, r.TakenAt); merr != nil {
+				c.Note(merr.Error())
+			}
+		}
 		errs = append(errs, err)
 	}
 	return list, down, errors.Join(errs...)

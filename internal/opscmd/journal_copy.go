@@ -79,6 +79,7 @@ type journalBackupOptions struct {
 	from    journal.SourceOptions
 	sources []string
 	recover bool
+	lease   bool
 	timeout time.Duration
 	backup  journal.BackupOptions
 	out     output
@@ -123,6 +124,7 @@ overwrite or delete any.`,
 	f := c.Flags()
 	f.StringArrayVar(&o.sources, "source", nil, "read the volume mounted at `[POD=]DIR`; may be repeated")
 	f.BoolVar(&o.recover, "recover", false, "with --source: first scale billing back if a killed command left it down")
+	f.BoolVar(&o.lease, "lease", false, "with --source: keep the time of every replica's last good copy in a Lease, for monitoring; always done without --source")
 	f.BoolVar(&o.from.ScaleDown, "scale-down", false, "stop billing for the copy")
 	f.StringArrayVar(&o.from.Pods, "pod", nil, "only this `POD`; may be repeated (default all)")
 	f.DurationVar(&o.backup.Wait, "line-wait", 5*time.Second, "wait this long for the end of a line that is being written")
@@ -179,13 +181,17 @@ func (o *journalBackupOptions) run(ctx context.Context) error {
 // from being stored.
 func (o *journalBackupOptions) local(ctx context.Context, target journal.Target) ([]journal.Backup, error) {
 	var errs []error
-	if o.recover {
-		k, err := o.cluster.cluster(o.streams)
-		if err == nil {
-			_, err = k.Recover(ctx)
+	// Billing that is down is bad, a backup that is not made is worse: what the
+	// cluster refuses fails the command, but only after the copies.
+	var k *journal.Cluster
+	if o.recover || o.lease {
+		var err error
+		if k, err = o.cluster.cluster(o.streams); err != nil {
+			errs = append(errs, err)
 		}
-		if err != nil {
-			// Billing that is down is bad, a backup that is not made is worse.
+	}
+	if o.recover && k != nil {
+		if _, err := k.Recover(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("looking whether billing was left scaled down: %w", err))
 		}
 	}
@@ -198,6 +204,9 @@ func (o *journalBackupOptions) local(ctx context.Context, target journal.Target)
 		r, err := journal.Store(ctx, target, l.Pod, l.Path, b)
 		if r.Name != "" {
 			list = append(list, r)
+		}
+		if err == nil && o.lease && k != nil {
+			err = k.Mark(ctx, l.Pod, r.TakenAt)
 		}
 		errs = append(errs, err)
 	}

@@ -131,6 +131,8 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 			func() error { _, err := NewBackendConfig(ctx, "n", &BackendConfigArgs{}); return err },
 			func() error { _, err := NewFrontendConfig(ctx, "n", &FrontendConfigArgs{}); return err },
 			func() error { _, err := NewManagedCertificate(ctx, "n", &ManagedCertificateArgs{}); return err },
+			func() error { _, err := NewAlertRules(ctx, "n", false, &AlertRulesArgs{}); return err },
+			func() error { _, err := NewAlertRules(ctx, "m", true, &AlertRulesArgs{}); return err },
 			func() error { _, err := NewBucket(ctx, "n", &BucketArgs{Location: s}); return err },
 			func() error {
 				_, err := NewBucketIAMMember(ctx, "n", &BucketIAMMemberArgs{Bucket: s, Member: s, Role: s})
@@ -148,7 +150,7 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 		}
 		return nil
 	})
-	require.Len(t, r.regs, 21)
+	require.Len(t, r.regs, 23)
 	for _, reg := range r.regs {
 		want := GCPVersion
 		if reg.TypeToken[:4] == "kube" {

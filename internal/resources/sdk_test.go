@@ -102,7 +102,7 @@ func TestRegistrationsAreTheSDKs(t *testing.T) {
 // provider expects of a custom resource.
 func TestCustomKinds(t *testing.T) {
 	t.Parallel()
-	for _, k := range []Kind{BackendConfigKind, FrontendConfigKind, ManagedCertificateKind} {
+	for _, k := range []Kind{BackendConfigKind, FrontendConfigKind, ManagedCertificateKind, PrometheusRuleKind, GoogleRulesKind} {
 		assert.Equal(t, "kubernetes:"+k.Constants["apiVersion"]+":"+k.Constants["kind"], k.Token)
 		assert.Equal(t, KubernetesVersion, k.Version)
 	}
