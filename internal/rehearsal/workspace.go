@@ -26,6 +26,12 @@ func (s *Session) createStack(ctx context.Context, command auto.PulumiCommand) (
 			return auto.Stack{}, err
 		}
 	}
+	// The CLI keeps a log of each command under its home, which nobody could read
+	// after a rehearsal, and which takes a fifth of the time of a preview. A file
+	// in the place of that folder makes it go without.
+	if err := os.WriteFile(filepath.Join(s.folder, "home", "logs"), nil, 0o600); err != nil {
+		return auto.Stack{}, err
+	}
 	settings := "name: " + project + "\nruntime: go\n"
 	if err := os.WriteFile(s.projectFile("Pulumi.yaml"), []byte(settings), 0o600); err != nil {
 		return auto.Stack{}, err
