@@ -7,9 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/blang/semver"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 )
 
 // MinVersion is the oldest Pulumi CLI that will do: since 3.255 a policy pack
@@ -21,23 +21,32 @@ const PathVariable = "PULUMI"
 
 // Find returns the Pulumi CLI to use: the file named by path, else the one named
 // by the variable PULUMI, else "pulumi" beside this program, else "pulumi" on
-// PATH. The error says where it looked and what to do. Call release when no
-// operation will use the command any more.
-func Find(ctx context.Context, path string) (command auto.PulumiCommand, release func(), err error) {
+// PATH. The error says where it looked and what to do, also where the CLI is too
+// old.
+func Find(ctx context.Context, path string) (*Command, error) {
 	file, err := locate(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	root, release, err := commandRoot(file)
+	ask := exec.CommandContext(ctx, file, "version") //nolint:gosec // the CLI that was asked for
+	ask.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
+	text, err := ask.Output()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("using the Pulumi CLI %s: %w", file, err)
+		return nil, fmt.Errorf("the Pulumi CLI %s cannot be used: asking for its version: %w", file, err)
 	}
-	command, err = auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: root, Version: MinVersion})
-	if err != nil {
-		release()
-		return nil, nil, fmt.Errorf("the Pulumi CLI %s cannot be used (%s or newer is needed): %w", file, MinVersion, err)
+	version, err := semver.ParseTolerant(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the Pulumi CLI %s cannot be used: it says that its version is %q (%s or newer is needed)",
+			file, strings.TrimSpace(string(text)), MinVersion)
+	case version.LT(MinVersion) || version.Major != MinVersion.Major:
+		return nil, fmt.Errorf("the Pulumi CLI %s cannot be used: it is version %s (%s or newer is needed, and not another major)",
+			file, version, MinVersion)
 	}
-	return command, release, ctx.Err()
+	return &Command{file: file, version: version}, nil
 }
 
 func locate(path string) (string, error) {
@@ -63,26 +72,4 @@ func locate(path string) (string, error) {
 			"and the variable PULUMI is not set; run `make build`, or set PULUMI to the path of one")
 	}
 	return filepath.Abs(file)
-}
-
-// commandRoot is a folder with bin/pulumi in it, which is the only form in which
-// the Automation API takes the path of a CLI.
-func commandRoot(file string) (root string, release func(), err error) {
-	if filepath.Base(file) == "pulumi" && filepath.Base(filepath.Dir(file)) == "bin" {
-		return filepath.Dir(filepath.Dir(file)), func() {}, nil
-	}
-	root, err = os.MkdirTemp("", "deepgram-stack-pulumi-")
-	if err != nil {
-		return "", nil, err
-	}
-	release = func() { _ = os.RemoveAll(root) }
-	if err := os.Mkdir(filepath.Join(root, "bin"), 0o700); err != nil {
-		release()
-		return "", nil, err
-	}
-	if err := os.Symlink(file, filepath.Join(root, "bin", "pulumi")); err != nil {
-		release()
-		return "", nil, err
-	}
-	return root, release, nil
 }

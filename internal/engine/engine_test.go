@@ -66,10 +66,10 @@ func TestExplain(t *testing.T) {
 func TestFindSaysWhereItLooked(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv(PathVariable, "")
-	_, _, err := Find(t.Context(), "")
+	_, err := Find(t.Context(), "")
 	require.ErrorContains(t, err, "make build")
 
-	_, _, err = Find(t.Context(), filepath.Join(t.TempDir(), "nowhere"))
+	_, err = Find(t.Context(), filepath.Join(t.TempDir(), "nowhere"))
 	require.ErrorContains(t, err, "--pulumi")
 }
 
@@ -77,6 +77,6 @@ func TestFindRefusesAnOldCommand(t *testing.T) {
 	t.Parallel()
 	old := filepath.Join(t.TempDir(), "old-pulumi")
 	require.NoError(t, os.WriteFile(old, []byte("#!/bin/sh\necho v3.100.0\n"), 0o700))
-	_, _, err := Find(t.Context(), old)
+	_, err := Find(t.Context(), old)
 	require.ErrorContains(t, err, "3.255.0 or newer is needed")
 }

@@ -1,11 +1,13 @@
 package engine
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
 )
@@ -61,8 +63,7 @@ func (e *OperationError) Error() string {
 	return e.Name + " failed:\n  " + strings.Join(e.Messages, "\n  ")
 }
 
-// Unwrap gives the Automation API's error, so that errors.Is and errors.As find
-// what caused it.
+// Unwrap lets errors.Is find what caused it. The cause's own text stays hidden.
 func (e *OperationError) Unwrap() error { return e.cause }
 
 // Explain turns what the Automation API returned for a finished operation into
@@ -91,11 +92,77 @@ func Explain(o *report.Operation, redact func(string) string, cause, cancelled e
 	return e
 }
 
-// hiddenError keeps an error's identity and hides its text.
-type hiddenError struct{ error }
+// hiddenError stands for an error whose text nobody may see: errors.Is still
+// finds what it was, and nothing leads to the text.
+type hiddenError struct{ hidden error }
 
-func (hiddenError) Error() string   { return "the engine failed" }
-func (h hiddenError) Unwrap() error { return h.error }
+func (hiddenError) Error() string          { return "the engine failed" }
+func (hiddenError) GoString() string       { return "the engine failed" }
+func (h hiddenError) Is(target error) bool { return errors.Is(h.hidden, target) }
+
+// ConflictError says that another update of the same stack is running.
+type ConflictError struct {
+	// Stack is the stack's name.
+	Stack string
+	// Here tells that the other one runs in this process.
+	Here bool
+	// Holders say who holds the backend's lock, where it tells.
+	Holders []string
+}
+
+// Error says who is at work and what to do.
+func (e *ConflictError) Error() string {
+	if e.Here {
+		return fmt.Sprintf("another update of stack %s runs in this process; wait for it, or cancel it", e.Stack)
+	}
+	text := fmt.Sprintf("stack %s is locked by another update; wait for it, or, when its process is dead, "+
+		"run `deepgram-stack recover --stack %s`", e.Stack, e.Stack)
+	for _, holder := range e.Holders {
+		text += "\n  " + holder
+	}
+	return text
+}
+
+// PendingOperation is an operation of which the engine does not know how it ended.
+type PendingOperation struct {
+	// Operation is what was under way: creating, updating, deleting …
+	Operation string `json:"operation"`
+	URN       string `json:"urn"`
+	Type      string `json:"type"`
+	Name      string `json:"name"`
+}
+
+// PendingOperationsError says that an earlier update was killed while it waited
+// for the cloud, so that nobody knows whether some resources exist.
+type PendingOperationsError struct {
+	Stack      string
+	Operations []PendingOperation
+}
+
+// Error names each and says what to do.
+func (e *PendingOperationsError) Error() string {
+	lines := make([]string, 0, len(e.Operations))
+	for _, o := range e.Operations {
+		lines = append(lines, fmt.Sprintf("  %s %s %s", o.Operation, report.ShortType(o.Type), o.Name))
+	}
+	return fmt.Sprintf("an update of stack %s was killed while it waited for the cloud; these may exist or not:\n%s\n"+
+		"run `deepgram-stack recover --stack %s` before anything else", e.Stack, strings.Join(lines, "\n"), e.Stack)
+}
+
+var lockHolder = regexp.MustCompile(`created by .*`)
+
+// conflict is the error of an operation that found the stack locked; nil where
+// that was not why it failed.
+func conflict(stack string, redact func(string) string, cause error) error {
+	if !auto.IsConcurrentUpdateError(cause) {
+		return nil
+	}
+	e := &ConflictError{Stack: stack}
+	for _, holder := range lockHolder.FindAllString(cause.Error(), -1) {
+		e.Holders = append(e.Holders, redact(holder))
+	}
+	return e
+}
 
 func shortURN(urn string) string {
 	parts := strings.Split(urn, "::")
@@ -114,28 +181,12 @@ func tail(text string, lines int) string {
 	return strings.Join(all, "\n")
 }
 
-// Redactor hides the given values wherever they appear in a text: as they are,
-// as JSON and as base64. Values shorter than 6 characters are not looked for.
-func Redactor(values []string) func(string) string {
-	var pairs []string
-	for _, value := range values {
-		for _, form := range forms(value) {
-			pairs = append(pairs, form, "[secret]")
-		}
+// Said are the last lines of what the CLI said on standard error when a plain
+// command of it failed, or the error's own text.
+func Said(cause error) string {
+	text := cause.Error()
+	if _, after, found := strings.Cut(text, "\nstderr: "); found && strings.TrimSpace(after) != "" {
+		text = after
 	}
-	replacer := strings.NewReplacer(pairs...)
-	return replacer.Replace
-}
-
-func forms(value string) []string {
-	if len(value) < 6 {
-		return nil
-	}
-	list := []string{value}
-	if quoted, err := json.Marshal(value); err == nil && len(quoted) > 2 {
-		if inner := string(quoted[1 : len(quoted)-1]); inner != value {
-			list = append(list, inner)
-		}
-	}
-	return append(list, base64.StdEncoding.EncodeToString([]byte(value)))
+	return strings.TrimPrefix(tail(report.Plain(text), 12), "error: ")
 }

@@ -133,7 +133,6 @@ type Session struct {
 	folder     string
 	passphrase string
 	servers    *standin.Servers
-	release    func()
 	stack      auto.Stack
 	redact     func(string) string
 }
@@ -147,18 +146,17 @@ func Open(ctx context.Context, o Options) (_ *Session, err error) {
 	}
 	s := &Session{
 		Options: o, cfg: cfg, result: emptyResult(o.Stack),
-		redact: engine.Redactor(revealed(cfg)), release: func() {},
+		redact: engine.Redactor(engine.Revealed(cfg)),
 	}
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	command, release, err := engine.Find(ctx, o.Pulumi)
+	command, err := engine.Find(ctx, o.Pulumi)
 	if err != nil {
 		return nil, err
 	}
-	s.release = release
 	if s.folder, err = os.MkdirTemp("", "deepgram-stack-rehearsal-"); err != nil {
 		return nil, err
 	}
@@ -184,7 +182,6 @@ func (s *Session) Close() {
 	if s.folder != "" {
 		_ = os.RemoveAll(s.folder)
 	}
-	s.release()
 }
 
 // Result is what was seen so far.
@@ -205,7 +202,7 @@ func (s *Session) Configure(ctx context.Context, tree config.Tree) error {
 	if err := config.Join(files, cfg.Validate()); err != nil {
 		return err
 	}
-	s.cfg, s.redact = cfg, engine.Redactor(revealed(cfg))
+	s.cfg, s.redact = cfg, engine.Redactor(engine.Revealed(cfg))
 	return s.writeConfig(ctx)
 }
 
@@ -246,17 +243,6 @@ func (s *Session) Export(ctx context.Context) ([]byte, error) {
 
 // Folder is where the session keeps its project, home and backend.
 func (s *Session) Folder() string { return s.folder }
-
-// revealed are the values that must not be seen in any message.
-func revealed(cfg *config.Config) []string {
-	var values []string
-	for _, field := range cfg.Secrets() {
-		if text := field.Secret.Reveal(); text != "" {
-			values = append(values, text)
-		}
-	}
-	return values
-}
 
 func (s *Session) run(ctx context.Context) error {
 	if _, err := s.Preview(ctx); err != nil {
@@ -300,23 +286,16 @@ func changedNames(o *report.Operation) []string {
 func (s *Session) step(
 	ctx context.Context, name string, run func(context.Context, chan<- events.EngineEvent) error,
 ) (*report.Operation, error) {
-	operation := report.NewOperation(name, s.redact)
-	s.result.Operations = append(s.result.Operations, operation)
-	finish := func(string) {}
-	if s.Observe != nil {
-		finish = s.Observe(operation)
-	}
-	channel, done := engine.Watch(func(event events.EngineEvent) {
-		operation.Handle(event)
-		if s.Sink != nil {
-			s.Sink(event)
-		}
-	})
-	cause := run(ctx, channel)
-	done()
-	err := engine.Explain(operation, s.redact, cause, ctx.Err())
-	operation.Finish(err)
-	finish(report.StepLine(operation))
+	operation, err := engine.Operation{
+		Name: name, Stack: s.Stack, Redact: s.redact, Do: run, Handle: s.Sink,
+		Begin: func(o *report.Operation) func(string) {
+			s.result.Operations = append(s.result.Operations, o)
+			if s.Observe == nil {
+				return func(string) {}
+			}
+			return s.Observe(o)
+		},
+	}.Run(ctx)
 	s.result.Steps = append(s.result.Steps, Step{Name: name, Changes: operation.Changes(), Seconds: operation.Seconds()})
 	s.addViolations(operation.Violations())
 	return operation, err

@@ -1,0 +1,294 @@
+package stacks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/engine"
+)
+
+// rounds is how often Up looks again when it finds something that its preview
+// could not know.
+const rounds = 3
+
+// PreviewOptions change a preview.
+type PreviewOptions struct {
+	// Acknowledge are reasons by URN for replacing or deleting what cannot be made
+	// again, as in UpOptions.
+	Acknowledge map[string]string
+	// Refresh asks the cloud first what has become of everything.
+	Refresh bool
+}
+
+// UpOptions change an update.
+type UpOptions struct {
+	// Acknowledge are reasons by URN for replacing or deleting what cannot be made
+	// again: disks, journals, their buckets, the cluster.
+	Acknowledge map[string]string
+	// Refresh asks the cloud first what has become of everything.
+	Refresh bool
+	// Confirm is asked once the preview has passed policies and gate; false ends
+	// the update with ErrDeclined. nil is yes.
+	Confirm func(preview *Result) bool
+	// Message is kept in the history of the stack.
+	Message string
+}
+
+// Preview shows what Up would do and changes nothing; a stack that does not exist
+// is made, empty. Policies judge the resources and the plan. The Result is there
+// with an error of the operation, too. Errors: *ConfigError, *PolicyError,
+// *AcknowledgementError, *ConflictError, *OperationError, or the context's.
+func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, error) {
+	if err := checkAcknowledgements(o.Acknowledge); err != nil {
+		return nil, err
+	}
+	ctx, end, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	stack, err := d.open(ctx, true, false)
+	if err != nil {
+		return nil, err
+	}
+	result, refused, err := d.preview(ctx, stack, o, "")
+	if err == nil && len(refused) > 0 {
+		found := gateFindings(d.Config(), result.Resources, refused)
+		result.record.Judged(found)
+		result.Findings = result.record.Violations()
+		if result.record.Refused() {
+			err = &PolicyError{Violations: result.Findings}
+			result.record.Finish(err)
+		}
+	}
+	d.ended(result, err)
+	return result, err
+}
+
+// preview runs a preview, writes its plan where plan names a file, and judges it.
+func (d *Deployer) preview(
+	ctx context.Context, stack *auto.Stack, o PreviewOptions, plan string,
+) (*Result, []Refusal, error) {
+	file, err := d.configFile()
+	if err != nil {
+		return nil, nil, fmt.Errorf("preparing the configuration: %w", err)
+	}
+	result, err := d.run(ctx, "preview", 0, func(ctx context.Context, channel chan<- events.EngineEvent) error {
+		options := []optpreview.Option{optpreview.EventStreams(channel), optpreview.SuppressOutputs()}
+		if d.o.PolicyPack != "" {
+			options = append(options, optpreview.PolicyPacks(d.o.PolicyPack))
+		}
+		if file != "" {
+			options = append(options, optpreview.ConfigFile(file))
+		}
+		if plan != "" {
+			options = append(options, optpreview.Plan(plan))
+		}
+		if o.Refresh {
+			options = append(options, optpreview.Refresh())
+		}
+		_, err := stack.Preview(ctx, options...)
+		return err
+	})
+	if err != nil {
+		return result, nil, err
+	}
+	refused, found := judge(d.Config(), result.Resources, o.Acknowledge)
+	result.record.Judged(found)
+	result.Findings = result.record.Violations()
+	for _, urn := range unused(o.Acknowledge, result.Resources) {
+		result.Warnings = append(result.Warnings, Diagnostic{
+			Severity: "warning", URN: urn, Message: "this was acknowledged, but the plan neither replaces nor deletes it",
+		})
+	}
+	if result.record.Refused() {
+		err = &PolicyError{Violations: result.Findings}
+		result.record.Finish(err)
+	}
+	return result, refused, err
+}
+
+// Up previews with the policies, judges the plan, passes the gate for what cannot
+// be made again, and deploys. What it then does is held to the plan that was
+// judged: the engine refuses each step that is not in it, before it is done. Where
+// a preview could not know everything, Up looks again and judges again, up to
+// three times.
+//
+// Errors, beside those of Preview: *GateError, *PendingOperationsError,
+// ErrDeclined. The Result is nil where nothing was begun.
+func (d *Deployer) Up(ctx context.Context, o UpOptions) (*Result, error) {
+	if err := checkAcknowledgements(o.Acknowledge); err != nil {
+		return nil, err
+	}
+	ctx, end, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	release, err := d.alone()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	stack, err := d.open(ctx, true, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.nothingPending(ctx, stack); err != nil {
+		return nil, err
+	}
+	for round := 1; ; round++ {
+		result, err := d.upOnce(ctx, stack, o)
+		if round == rounds || !leftThePlan(result) {
+			return result, err
+		}
+		d.log(0, "the update met what its preview could not know; looking again")
+	}
+}
+
+// upOnce previews, judges and deploys what was judged.
+func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions) (*Result, error) {
+	folder, err := os.MkdirTemp(d.scratch, "plan-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	plan := filepath.Join(folder, "plan.json")
+	preview, refused, err := d.preview(ctx, stack, PreviewOptions{Acknowledge: o.Acknowledge, Refresh: o.Refresh}, plan)
+	if err == nil && len(refused) > 0 {
+		err = &GateError{Operation: "up", Refused: refused}
+		preview.record.Finish(err)
+	}
+	if preview != nil {
+		d.ended(preview, err)
+	}
+	if err != nil {
+		return preview, err
+	}
+	if o.Confirm != nil && !o.Confirm(preview) {
+		return preview, ErrDeclined
+	}
+	file, err := d.configFile()
+	if err != nil {
+		return preview, fmt.Errorf("preparing the configuration: %w", err)
+	}
+	var outputs Outputs
+	result, err := d.run(ctx, "up", len(preview.Resources), func(ctx context.Context, channel chan<- events.EngineEvent) error {
+		options := []optup.Option{
+			optup.EventStreams(channel), optup.SuppressOutputs(), optup.ShowSecrets(false), optup.Plan(plan),
+		}
+		if d.o.PolicyPack != "" {
+			options = append(options, optup.PolicyPacks(d.o.PolicyPack))
+		}
+		if file != "" {
+			options = append(options, optup.ConfigFile(file))
+		}
+		if o.Refresh {
+			options = append(options, optup.Refresh())
+		}
+		if o.Message != "" {
+			options = append(options, optup.Message(o.Message))
+		}
+		up, err := stack.Up(ctx, options...)
+		outputs = outputsOf(up.Outputs)
+		return err
+	})
+	result.Preview, result.Outputs = preview, outputs
+	d.ended(result, err)
+	return result, err
+}
+
+// leftThePlan tells an update that the engine stopped because a step was not in
+// the plan.
+func leftThePlan(result *Result) bool {
+	if result == nil || result.Operation != "up" || result.record.Err() == nil {
+		return false
+	}
+	for _, e := range result.record.Errors() {
+		if strings.Contains(e.Message, "violates plan") {
+			return true
+		}
+	}
+	return false
+}
+
+// nothingPending looks whether an earlier update was killed in the middle.
+func (d *Deployer) nothingPending(ctx context.Context, stack *auto.Stack) error {
+	state, err := d.state(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if len(state.PendingOperations) == 0 {
+		return nil
+	}
+	e := &PendingOperationsError{Stack: d.o.Stack}
+	for _, p := range state.PendingOperations {
+		e.Operations = append(e.Operations, engine.PendingOperation{
+			Operation: string(p.Type), URN: string(p.Resource.URN), Type: string(p.Resource.Type), Name: p.Resource.URN.Name(),
+		})
+	}
+	return e
+}
+
+// state is the stack's state. Its secrets are encrypted.
+func (d *Deployer) state(ctx context.Context, stack *auto.Stack) (*apitype.DeploymentV3, error) {
+	exported, err := stack.Export(ctx)
+	if err != nil {
+		return nil, d.explain(ctx, "reading the state", err)
+	}
+	state := &apitype.DeploymentV3{}
+	if len(exported.Deployment) == 0 {
+		return state, nil
+	}
+	if err := json.Unmarshal(exported.Deployment, state); err != nil {
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	return state, nil
+}
+
+// Outputs are the outputs of the last update.
+func (d *Deployer) Outputs(ctx context.Context) (Outputs, error) {
+	ctx, end, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	stack, err := d.open(ctx, false, true)
+	if err != nil {
+		return nil, err
+	}
+	all, err := stack.Outputs(ctx)
+	if err != nil {
+		return nil, d.explain(ctx, "reading the outputs", err)
+	}
+	return outputsOf(all), nil
+}
+
+// Export is the stack's state as the backend holds it, with secrets encrypted: a
+// copy to keep before something is tried.
+func (d *Deployer) Export(ctx context.Context) ([]byte, error) {
+	ctx, end, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	stack, err := d.open(ctx, false, true)
+	if err != nil {
+		return nil, err
+	}
+	exported, err := stack.Export(ctx)
+	if err != nil {
+		return nil, d.explain(ctx, "reading the state", err)
+	}
+	return json.Marshal(exported)
+}
