@@ -59,8 +59,11 @@ func newWorld(t testing.TB, program func(*pulumi.Context) error, env ...string) 
 	for i := 0; i+1 < len(env); i += 2 {
 		w.env[env[i]] = env[i+1]
 	}
+	home := t.TempDir()
+	// Without the engine's own log, as in a rehearsal.
+	require.NoError(t, os.WriteFile(filepath.Join(home, "logs"), nil, 0o600))
 	w.stack, err = auto.UpsertStackInlineSource(t.Context(), "test", "foreign", func(ctx *pulumi.Context) error { return w.program(ctx) },
-		auto.Pulumi(cmd), auto.WorkDir(t.TempDir()), auto.PulumiHome(t.TempDir()), auto.EnvVars(w.env))
+		auto.Pulumi(cmd), auto.WorkDir(t.TempDir()), auto.PulumiHome(home), auto.EnvVars(w.env))
 	require.NoError(t, err)
 	return w
 }
