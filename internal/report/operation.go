@@ -42,6 +42,11 @@ type Resource struct {
 	// Old and New are the inputs before and after; the engine has taken the
 	// secrets out. nil where there is none.
 	Old, New map[string]any
+	// OldOutputs and NewOutputs are the outputs before and after, likewise.
+	OldOutputs, NewOutputs map[string]any
+	// Detailed says for each changed property how it changes, in the engine's
+	// words: add, update, delete, add-replace … It may be nil.
+	Detailed map[string]string
 }
 
 // Violation is one finding of a policy.
@@ -146,10 +151,16 @@ func (o *Operation) begin(m apitype.StepEventMetadata) {
 		r.Started = o.now()
 	}
 	if m.Old != nil {
-		r.Old = m.Old.Inputs
+		r.Old, r.OldOutputs = m.Old.Inputs, m.Old.Outputs
 	}
 	if m.New != nil {
-		r.New = m.New.Inputs
+		r.New, r.NewOutputs = m.New.Inputs, m.New.Outputs
+	}
+	if len(m.DetailedDiff) > 0 {
+		r.Detailed = make(map[string]string, len(m.DetailedDiff))
+		for path, diff := range m.DetailedDiff {
+			r.Detailed[path] = string(diff.Kind)
+		}
 	}
 	state := m.New
 	if state == nil {

@@ -113,8 +113,8 @@ type StatefulChange struct {
 	Protected bool `json:"protected,omitempty"`
 	// Retained tells that it is let go, but stays in the cloud.
 	Retained bool `json:"retained,omitempty"`
-	// Acknowledged tells that no policy objects: somebody said that it is meant.
-	Acknowledged bool `json:"acknowledged,omitempty"`
+	// Objected tells that a policy objects, until somebody acknowledges it.
+	Objected bool `json:"objected"`
 }
 
 // ComponentCount is what happens inside one component.
@@ -164,8 +164,7 @@ const (
 	Unknown = "(known after up)"
 )
 
-// Objections that the policy pack raises against a plan by this name can be
-// lifted by an acknowledgement.
+// gatePolicy is the policy whose objections an acknowledgement lifts.
 const gatePolicy = "stateful-is-kept"
 
 var errNothing = errors.New("the preview did not begin")
