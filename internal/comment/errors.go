@@ -77,6 +77,8 @@ func (t Target) advise(kind Kind, status int, said string) string {
 		return fmt.Sprintf("%s: a comment may have %d characters: split the report with Target.Limit", answer, t.hardLimit())
 	case Unavailable:
 		return answer + ": try again later"
+	case RateLimited, Invalid:
+		return answer
 	}
 	return answer
 }

@@ -170,11 +170,13 @@ func (g *GitHub) graphQL(w http.ResponseWriter, body []byte) {
 	if strings.Contains(in.Query, "minimizeComment") {
 		c := byNode(in.Variables.ID)
 		if c == nil {
-			write(w, http.StatusOK, map[string]any{"data": nil, "errors": []any{map[string]string{"type": "NOT_FOUND", "message": "Could not resolve to a node"}}})
+			failure := map[string]string{"type": "NOT_FOUND", "message": "Could not resolve to a node"}
+			write(w, http.StatusOK, map[string]any{"data": nil, "errors": []any{failure}})
 			return
 		}
 		c.Hidden = true
-		write(w, http.StatusOK, map[string]any{"data": map[string]any{"minimizeComment": map[string]any{"minimizedComment": map[string]any{"isMinimized": true}}}})
+		done := map[string]any{"minimizedComment": map[string]any{"isMinimized": true}}
+		write(w, http.StatusOK, map[string]any{"data": map[string]any{"minimizeComment": done}})
 		return
 	}
 	if len(in.Variables.IDs) > 100 {
