@@ -2,11 +2,8 @@ package journal
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -76,48 +73,6 @@ func TestRetrieveScaledDown(t *testing.T) {
 	assert.Equal(t, int32(2), got.Status.ReadyReplicas)
 	assert.Empty(t, got.Annotations["deepgram-ops/journal-scaled-down"])
 	assert.Empty(t, s.helpers(t))
-}
-
-// TestKilled kills a retrieve at any step, with -9 and with Ctrl-C. After Ctrl-C
-// everything is in order; after -9 the next command puts it in order.
-func TestKilled(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, "standard-rwo", "ReadWriteOnce", 1)
-	to := t.TempDir()
-	n := soak(4, 250)
-	for i := range n {
-		for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
-			args := []string{"retrieve", "--to", to}
-			if i%2 == 0 {
-				args = append(args, "--scale-down")
-			}
-			cmd := s.command(t, args...)
-			cmd.Stderr = os.Stderr
-			require.NoError(t, cmd.Start())
-			time.Sleep(wait(8*time.Second, i, n))
-			_ = cmd.Process.Signal(signal)
-			_ = cmd.Wait()
-			if signal == syscall.SIGINT {
-				assert.Contains(t, []int{0, 130}, cmd.ProcessState.ExitCode())
-				assert.Equal(t, int32(1), *s.set(t).Spec.Replicas)
-				assert.Empty(t, s.helpers(t))
-			}
-			s.Eventually(t, "everything is put in order", func(context.Context) (bool, error) {
-				s.must(t, nil, "list", "--quick")
-				return *s.set(t).Spec.Replicas == 1 && len(s.helpers(t)) == 0, nil
-			})
-			assert.NotContains(t, s.set(t).Annotations, "deepgram-ops/journal-scaled-down")
-			s.ready(t)
-		}
-	}
-	var r journal.Retrieval
-	s.must(t, &r, "retrieve", "--to", to)
-	entries, err := os.ReadDir(to)
-	require.NoError(t, err)
-	for _, e := range entries {
-		require.Equal(t, ".journal", filepath.Ext(e.Name()), "nothing half is left")
-		s.whole(t, "deepgram-billing-0", filepath.Join(to, e.Name()))
-	}
 }
 
 // TestBackupAndRestore goes the whole way: backup, nothing undelivered pruned,

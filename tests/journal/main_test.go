@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(opscmd.Main(os.Args[1:], opscmd.System()))
 	}
+	inParallel()
 	kubetest.Main(m)
 }
 
@@ -50,6 +51,12 @@ type site struct {
 }
 
 func newSite(t *testing.T, class, mode string, replicas int) *site {
+	t.Helper()
+	return newSiteWith(t, class, mode, replicas, "{name: RATE, value: '1000'}, {name: SPLIT, value: '1'}, {name: SIZE, value: '200'}")
+}
+
+// newSiteWith is newSite with a billing that writes as env says.
+func newSiteWith(t *testing.T, class, mode string, replicas int, env string) *site {
 	t.Helper()
 	n := kubetest.RealNode(t)
 	n.Image(t, billingImage, "./tests/kubernetes/images/billing")
@@ -77,15 +84,12 @@ spec:
         - name: deepgram-billing
           image: %[5]s
           imagePullPolicy: IfNotPresent
-          env:
-            - {name: RATE, value: "1000"}
-            - {name: SPLIT, value: "1"}
-            - {name: SIZE, value: "200"}
+          env: [%[6]s]
           readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
           volumeMounts: [{name: journal, mountPath: /journal, subPathExpr: journal-$(POD_NAME)}]
           envFrom: []
       volumes: [{name: journal, persistentVolumeClaim: {claimName: journal}}]
-`, s.namespace, class, mode, replicas, billingImage)))
+`, s.namespace, class, mode, replicas, billingImage, env)))
 	// The chart gives the pod its name, which the path needs.
 	s.Kubectl(t, "-n", s.namespace, "patch", "statefulset", set, "--type=json", "-p",
 		`[{"op":"add","path":"/spec/template/spec/containers/0/env/-","value":{"name":"POD_NAME","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}}]`)

@@ -4,7 +4,8 @@
 //
 // JOURNAL is the file, /journal/journal by default; OWNER the name in its lines,
 // the host's by default; RATE how many lines a second, 0 for as many as it can and
-// 50 by default; LIMIT after how many lines it only listens; SIZE how long the d
+// 50 by default; FIRST how many lines a new journal has before the program listens;
+// LIMIT after how many lines it only listens; SIZE how long the d
 // of a line is at least; SPLIT=1 writes every line in two halves with a pause in
 // between, so that most copies end in the middle of one.
 package main
@@ -40,6 +41,7 @@ func main() {
 type journal struct {
 	owner      string
 	rate, size int
+	first      int
 	limit      int
 	split      bool
 	lines      atomic.Int64
@@ -56,6 +58,9 @@ func run(ctx context.Context) error {
 	}
 	defer file.Close()
 	if err := j.resume(file); err != nil {
+		return fmt.Errorf("journal %s: %w", path, err)
+	}
+	if err := j.begin(file); err != nil {
 		return fmt.Errorf("journal %s: %w", path, err)
 	}
 	if err := j.listen(ctx); err != nil {
@@ -86,7 +91,7 @@ func settings() (*journal, string, error) {
 	}
 	j := &journal{
 		owner: text("OWNER", host), rate: number("RATE", "50"), limit: number("LIMIT", "0"),
-		size: number("SIZE", "0"), split: os.Getenv("SPLIT") == "1",
+		first: number("FIRST", "0"), size: number("SIZE", "0"), split: os.Getenv("SPLIT") == "1",
 	}
 	return j, text("JOURNAL", "/journal/journal"), errors.Join(errs...)
 }
@@ -108,6 +113,17 @@ func (j *journal) resume(file *os.File) error {
 	}
 	j.lines.Add(1)
 	_, err = file.Write(missing)
+	return err
+}
+
+// begin writes the first lines, all at once.
+func (j *journal) begin(file io.Writer) error {
+	var lines bytes.Buffer
+	for n := int(j.lines.Load()) + 1; n <= j.first; n++ {
+		lines.Write(journalfile.Line(j.owner, n, j.size))
+		j.lines.Store(int64(n))
+	}
+	_, err := lines.WriteTo(file)
 	return err
 }
 
