@@ -12,10 +12,10 @@ import (
 // Flags say what the environment does not, or overrule it; empty fields are
 // taken from the environment.
 type Flags struct {
-	Provider   Provider
-	Repository string
-	Number     int
-	APIURL     string
+	Provider   Provider // --provider
+	Repository string   // --repository
+	Number     int      // --pull-request
+	APIURL     string   // --api-url
 }
 
 // ErrNoRequest is in the error of Find when the run belongs to no request, as a
@@ -186,4 +186,17 @@ func fromGitLab(env func(string) string) (Target, error) {
 		}
 	}
 	return t, nil
+}
+
+// RunLink is the page of the run, where artefacts are found too; empty outside
+// of GitHub Actions and GitLab CI.
+func RunLink(env func(string) string) string {
+	server, repository, run := env("GITHUB_SERVER_URL"), env("GITHUB_REPOSITORY"), env("GITHUB_RUN_ID")
+	switch {
+	case server != "" && repository != "" && run != "":
+		return server + "/" + repository + "/actions/runs/" + run
+	case env("CI_JOB_URL") != "":
+		return env("CI_JOB_URL") + "/artifacts/browse"
+	}
+	return ""
 }

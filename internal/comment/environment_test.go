@@ -160,3 +160,11 @@ func TestAddresses(t *testing.T) {
 	}
 	assert.Equal(t, "https://gitlab.com/api/v4", Target{Provider: GitLab}.api())
 }
+
+func TestRunLink(t *testing.T) {
+	t.Parallel()
+	actions := map[string]string{"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "acme/speech", "GITHUB_RUN_ID": "42"}
+	assert.Equal(t, "https://github.com/acme/speech/actions/runs/42", RunLink(env(actions)))
+	assert.Equal(t, "https://gitlab.com/acme/speech/-/jobs/9/artifacts/browse", RunLink(env(map[string]string{"CI_JOB_URL": "https://gitlab.com/acme/speech/-/jobs/9"})))
+	assert.Empty(t, RunLink(env(nil)))
+}
