@@ -68,10 +68,7 @@ func (d *Deployer) Destroy(ctx context.Context, o DestroyOptions) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := d.nothingPending(ctx, stack); err != nil {
-		return nil, err
-	}
-	state, err := d.state(ctx, stack)
+	state, err := d.settledState(ctx, stack)
 	if err != nil {
 		return nil, err
 	}

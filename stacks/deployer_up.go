@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -15,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
+	"github.com/deepgram-gke/deepgram-gke/internal/stateful"
 )
 
 // rounds is how often Up looks again when it finds something that its preview
@@ -144,26 +146,43 @@ func (d *Deployer) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.nothingPending(ctx, stack); err != nil {
-		return nil, err
-	}
 	for round := 1; ; round++ {
-		result, err := d.upOnce(ctx, stack, o)
+		state, err := d.settledState(ctx, stack)
+		if err != nil {
+			return nil, err
+		}
+		result, err := d.upOnce(ctx, stack, o, holdsState(state))
 		if round == rounds || !leftThePlan(result) {
 			return result, err
 		}
-		d.log(0, "the update met what its preview could not know; looking again")
+		n := &narrator{d: d, name: "up"}
+		n.tell(Event{Kind: EventDiagnostic, Diagnostic: &DiagnosticEvent{
+			Severity: "info", Message: "the update met what its preview could not know; looking again, and judging again",
+		}})
 	}
 }
 
-// upOnce previews, judges and deploys what was judged.
-func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions) (*Result, error) {
-	folder, err := os.MkdirTemp(d.scratch, "plan-")
-	if err != nil {
-		return nil, err
+// holdsState tells whether something is deployed that cannot be made again. Where
+// nothing is, nothing can be lost, and an update need not be held to its plan: a
+// plan knows too little of a first deployment, whose cluster does not exist yet.
+func holdsState(state *apitype.DeploymentV3) bool {
+	return slices.ContainsFunc(state.Resources, func(r apitype.ResourceV3) bool {
+		return stateful.Is(string(r.Type), r.URN.Name())
+	})
+}
+
+// upOnce previews, judges and deploys what was judged; held lets the engine
+// refuse whatever is not in the plan.
+func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions, held bool) (*Result, error) {
+	plan := ""
+	if held {
+		folder, err := os.MkdirTemp(d.scratch, "plan-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(folder)
+		plan = filepath.Join(folder, "plan.json")
 	}
-	defer os.RemoveAll(folder)
-	plan := filepath.Join(folder, "plan.json")
 	preview, refused, err := d.preview(ctx, stack, PreviewOptions{Acknowledge: o.Acknowledge, Refresh: o.Refresh}, plan)
 	if err == nil && len(refused) > 0 {
 		err = &GateError{Operation: "up", Refused: refused}
@@ -185,7 +204,10 @@ func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions) (
 	var outputs Outputs
 	result, err := d.run(ctx, "up", len(preview.Resources), func(ctx context.Context, channel chan<- events.EngineEvent) error {
 		options := []optup.Option{
-			optup.EventStreams(channel), optup.SuppressOutputs(), optup.ShowSecrets(false), optup.Plan(plan),
+			optup.EventStreams(channel), optup.SuppressOutputs(), optup.ShowSecrets(false),
+		}
+		if plan != "" {
+			options = append(options, optup.Plan(plan))
 		}
 		if d.o.PolicyPack != "" {
 			options = append(options, optup.PolicyPacks(d.o.PolicyPack))
@@ -222,14 +244,12 @@ func leftThePlan(result *Result) bool {
 	return false
 }
 
-// nothingPending looks whether an earlier update was killed in the middle.
-func (d *Deployer) nothingPending(ctx context.Context, stack *auto.Stack) error {
+// settledState is the stack's state, and an error where an earlier update was
+// killed in the middle.
+func (d *Deployer) settledState(ctx context.Context, stack *auto.Stack) (*apitype.DeploymentV3, error) {
 	state, err := d.state(ctx, stack)
-	if err != nil {
-		return err
-	}
-	if len(state.PendingOperations) == 0 {
-		return nil
+	if err != nil || len(state.PendingOperations) == 0 {
+		return state, err
 	}
 	e := &PendingOperationsError{Stack: d.o.Stack}
 	for _, p := range state.PendingOperations {
@@ -237,7 +257,7 @@ func (d *Deployer) nothingPending(ctx context.Context, stack *auto.Stack) error 
 			Operation: string(p.Type), URN: string(p.Resource.URN), Type: string(p.Resource.Type), Name: p.Resource.URN.Name(),
 		})
 	}
-	return e
+	return nil, e
 }
 
 // state is the stack's state. Its secrets are encrypted.

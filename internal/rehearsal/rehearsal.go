@@ -109,9 +109,10 @@ func emptyResult(stack string) *Result {
 	}
 }
 
-// rehearsalConfig is the environment's configuration with every secret filled,
-// validated as a whole.
-func rehearsalConfig(stack string, tree config.Tree, dir string) (*config.Config, error) {
+// FilledConfig is an environment's configuration with every secret that is absent
+// or encrypted made up, validated as a whole. dir is what its files are relative
+// to.
+func FilledConfig(stack string, tree config.Tree, dir string) (*config.Config, error) {
 	cfg, err := config.FromTree(stack, tree, config.AllowMissingSecrets())
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ type Session struct {
 // Open validates the configuration and makes the stack. Nothing is started or
 // written when the configuration is wrong; the error is then a *config.Error.
 func Open(ctx context.Context, o Options) (_ *Session, err error) {
-	cfg, err := rehearsalConfig(o.Stack, o.Tree, o.Dir)
+	cfg, err := FilledConfig(o.Stack, o.Tree, o.Dir)
 	if err != nil {
 		return nil, err
 	}
