@@ -41,16 +41,41 @@ func (n *Node) Image(t testing.TB, reference, program string, more ...string) {
 	require.NoError(t, n.images.load(t.Context(), n.Cluster, program, reference, more...))
 }
 
+// Give gives an image that a test has made to the node, under a reference.
+func (n *Node) Give(t testing.TB, reference string, image v1.Image) {
+	t.Helper()
+	n.images.Lock()
+	defer n.images.Unlock()
+	if slices.Contains(n.images.loaded, reference) {
+		return
+	}
+	require.NoError(t, n.images.give(t.Context(), n.Cluster, reference, image))
+}
+
+// give imports an image.
+func (i *images) give(ctx context.Context, c *Cluster, reference string, image v1.Image) error {
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		return fmt.Errorf("image %q: %w", reference, err)
+	}
+	file := filepath.Join(c.state.dir, fmt.Sprintf("image-%d.tar", len(i.loaded)))
+	defer os.Remove(file)
+	if err := tarball.WriteToFile(file, tag, image); err != nil {
+		return fmt.Errorf("image %s: %w", reference, err)
+	}
+	if err := c.ctr(ctx, "images", "import", file); err != nil {
+		return fmt.Errorf("image %s: %w", reference, err)
+	}
+	i.loaded = append(i.loaded, reference)
+	return nil
+}
+
 // load builds and imports an image once.
 func (i *images) load(ctx context.Context, c *Cluster, program, reference string, more ...string) error {
 	i.Lock()
 	defer i.Unlock()
 	if slices.Contains(i.loaded, reference) {
 		return nil
-	}
-	tag, err := name.NewTag(reference)
-	if err != nil {
-		return fmt.Errorf("image %q: %w", reference, err)
 	}
 	work, err := os.MkdirTemp(c.state.dir, "image-")
 	if err != nil {
@@ -61,15 +86,7 @@ func (i *images) load(ctx context.Context, c *Cluster, program, reference string
 	if err != nil {
 		return fmt.Errorf("image %s: %w", reference, err)
 	}
-	file := filepath.Join(work, "image.tar")
-	if err := tarball.WriteToFile(file, tag, image); err != nil {
-		return fmt.Errorf("image %s: %w", reference, err)
-	}
-	if err := c.ctr(ctx, "images", "import", file); err != nil {
-		return fmt.Errorf("image %s: %w", reference, err)
-	}
-	i.loaded = append(i.loaded, reference)
-	return nil
+	return i.give(ctx, c, reference, image)
 }
 
 // ctr runs the client of containerd; it waits for containerd to start.
