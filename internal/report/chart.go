@@ -18,6 +18,9 @@ type ChartDiff struct {
 	Objects []ObjectChange `json:"objects"`
 	// Unchanged is how many objects stay as they are.
 	Unchanged int `json:"unchanged"`
+	// Relabelled is how many objects change only in labels that name the version of
+	// their chart; they are not among Objects.
+	Relabelled int `json:"relabelled,omitempty"`
 	// Values is the diff of the values that the release is given.
 	Values []FieldChange `json:"values"`
 }
@@ -44,3 +47,7 @@ type ObjectChange struct {
 	Effect string        `json:"effect,omitempty"`
 	Fields []FieldChange `json:"fields,omitempty"`
 }
+
+// RedactChart takes secrets out of a diff: the known ones, the data of Secrets,
+// and what its name or form gives away as one.
+func RedactChart(c ChartDiff, secrets []string) ChartDiff { return newRedactor(secrets).chart(c) }

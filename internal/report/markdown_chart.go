@@ -43,10 +43,14 @@ func (c *ChartDiff) counts() string {
 			list = append(list, fmt.Sprintf("%d %s", n[change], change))
 		}
 	}
-	if len(list) == 0 {
-		return fmt.Sprintf("all %s stay as they are", plural(c.Unchanged, "Kubernetes object"))
+	rest := fmt.Sprintf("%d unchanged", c.Unchanged)
+	if c.Relabelled > 0 {
+		rest += fmt.Sprintf(", %d with nothing but the chart's version in their labels", c.Relabelled)
 	}
-	return fmt.Sprintf("%s, %d unchanged Kubernetes objects", strings.Join(list, ", "), c.Unchanged)
+	if len(list) == 0 {
+		return "no Kubernetes object changes: " + rest
+	}
+	return strings.Join(list, ", ") + " Kubernetes objects; " + rest
 }
 
 func (c *ChartDiff) sections() []section {

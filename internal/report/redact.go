@@ -224,7 +224,7 @@ func cloak(v any) any {
 // hides tells whether a field's name says that its text is a secret.
 func hides(key string, value any) bool {
 	text, ok := value.(string)
-	return ok && text != "" && !isUnknown(text) && secretName.MatchString(key)
+	return ok && text != "" && !IsUnknown(text) && secretName.MatchString(key)
 }
 
 // hidesNamed tells whether a name beside a value says so, as in a container's
@@ -297,7 +297,8 @@ var unknownReplacer = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-func isUnknown(text string) bool { return text == Unknown || slices.Contains(unknowns, text) }
+// IsUnknown tells whether a text stands for what a preview cannot know.
+func IsUnknown(text string) bool { return text == Unknown || slices.Contains(unknowns, text) }
 
 // known puts words in the place of the engine's placeholders.
 func known(text string) string {
