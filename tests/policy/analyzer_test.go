@@ -188,7 +188,7 @@ func TestAnalyzeAStateFile(t *testing.T) {
 
 // TestPackOnPath is the way for an engine that has the folder and the compiled
 // pack, but neither Go nor Pulumi's Go language host. The third way, the folder
-// alone, needs pulumi-language-go, which comes with Pulumi's own distribution.
+// alone, is TestPackFolder.
 func TestPackOnPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
