@@ -158,7 +158,7 @@ func New(ctx context.Context, o Options) (_ *Deployer, err error) {
 func (d *Deployer) checkOptions() error {
 	var errs []error
 	o := &d.o
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("deployer: "+format, args...)) }
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if o.Stack == "" && o.Config != nil {
 		o.Stack = o.Config.Stack
 	}
@@ -197,7 +197,7 @@ func (d *Deployer) checkOptions() error {
 	if o.Project == "" {
 		o.Project = DefaultProject
 	}
-	return errors.Join(errs...)
+	return optionsError(errs)
 }
 
 // stackName is the stack's name without organisation and project.
@@ -245,6 +245,9 @@ func (d *Deployer) Config() *Config {
 	}
 	return d.cfg.Clone()
 }
+
+// Project is the name of the Pulumi project.
+func (d *Deployer) Project() string { return d.o.Project }
 
 // CLIVersion is the version of the Pulumi CLI in use.
 func (d *Deployer) CLIVersion() string { return d.command.Version().String() }

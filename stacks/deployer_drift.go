@@ -53,12 +53,13 @@ func (d Difference) String() string {
 	}
 	fields := make([]string, 0, len(d.Fields))
 	for _, f := range d.Fields {
-		fields = append(fields, fmt.Sprintf("%s is %s, and the stack has %s", f.Path, brief(f.Cloud), brief(f.Stack)))
+		fields = append(fields, fmt.Sprintf("%s is %s, and the stack has %s", f.Path, Brief(f.Cloud), Brief(f.Stack)))
 	}
 	return text + ": " + strings.Join(fields, "; ")
 }
 
-func brief(value any) string {
+// Brief is a value on one line, shortened.
+func Brief(value any) string {
 	if value == nil {
 		return "not set"
 	}

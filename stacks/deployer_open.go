@@ -186,14 +186,14 @@ func (d *Deployer) stackFile() string {
 func (d *Deployer) checkFiles() error {
 	text, err := os.ReadFile(filepath.Join(d.o.Dir, "Pulumi.yaml"))
 	if err != nil {
-		return fmt.Errorf("deployer: Dir is no folder of a Pulumi project: %w", err)
+		return optionsError([]error{fmt.Errorf("Dir is no folder of a Pulumi project: %w", err)})
 	}
 	var project struct {
 		Name   string         `json:"name"`
 		Config map[string]any `json:"config"`
 	}
 	if err := yaml.Unmarshal(text, &project); err != nil {
-		return fmt.Errorf("deployer: reading Pulumi.yaml: %w", err)
+		return optionsError([]error{fmt.Errorf("reading Pulumi.yaml: %w", err)})
 	}
 	if project.Name != "" {
 		d.o.Project = project.Name
@@ -201,7 +201,7 @@ func (d *Deployer) checkFiles() error {
 	tree, err := config.LoadTree(d.stackFile())
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) || d.o.ConfigFile != "" {
-			return fmt.Errorf("deployer: %w", err)
+			return optionsError([]error{err})
 		}
 		tree = config.Tree{}
 	}
@@ -220,14 +220,14 @@ func setAll(tree config.Tree, sets []string) error {
 	for _, set := range sets {
 		path, value, found := strings.Cut(set, "=")
 		if !found {
-			errs = append(errs, fmt.Errorf("deployer: set %q has no =; write it as path=value, such as pools.engine.maxNodes=12", set))
+			errs = append(errs, fmt.Errorf("set %q has no =; write it as path=value, such as pools.engine.maxNodes=12", set))
 			continue
 		}
 		if err := tree.Set(path, value); err != nil {
-			errs = append(errs, fmt.Errorf("deployer: set %s: %w", path, err))
+			errs = append(errs, fmt.Errorf("set %s: %w", path, err))
 		}
 	}
-	return errors.Join(errs...)
+	return optionsError(errs)
 }
 
 // configFile is the file to be given to the CLI: empty for the stack's own, else

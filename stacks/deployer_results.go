@@ -46,6 +46,24 @@ var ErrNoStack = errors.New("the stack does not exist")
 // ErrDeclined says that whoever was asked did not want the update.
 var ErrDeclined = errors.New("declined: nothing was changed")
 
+// OptionsError says what is wrong with the Options of a Deployer, all at once.
+type OptionsError struct{ Problems []error }
+
+func optionsError(problems []error) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return &OptionsError{Problems: problems}
+}
+
+// Error lists the problems.
+func (e *OptionsError) Error() string {
+	return "deployer: " + strings.ReplaceAll(errors.Join(e.Problems...).Error(), "\n", "\ndeployer: ")
+}
+
+// Unwrap gives each problem.
+func (e *OptionsError) Unwrap() []error { return e.Problems }
+
 // Outputs are a stack's outputs by name. Secret ones are of type Secret; one that
 // is no text is its JSON.
 type Outputs map[string]any

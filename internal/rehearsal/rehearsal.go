@@ -185,6 +185,9 @@ func (s *Session) Close() {
 	}
 }
 
+// Config is the configuration with the secrets that were made up.
+func (s *Session) Config() *config.Config { return s.cfg }
+
 // Result is what was seen so far.
 func (s *Session) Result() *Result { return s.result }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/deepgram-gke/deepgram-gke/config"
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
+	"github.com/deepgram-gke/deepgram-gke/stacks"
 )
 
 // Exit codes of every command.
@@ -30,6 +31,9 @@ const (
 // Streams are where a command writes, and what it may assume of the reader.
 type Streams struct {
 	Out, Err io.Writer
+	// In is where a person answers; Asks tells that one is there.
+	In   io.Reader
+	Asks bool
 	// Terminal tells that a person looks at Err and Out; Width and Height are its size.
 	Terminal      bool
 	Width, Height int
@@ -39,11 +43,12 @@ type Streams struct {
 
 // NewStreams are those of a process: what it knows of its terminal is asked here.
 func NewStreams(stdout, stderr *os.File) Streams {
-	s := Streams{Out: stdout, Err: stderr}
+	s := Streams{Out: stdout, Err: stderr, In: os.Stdin}
 	s.Terminal = term.IsTerminal(int(stderr.Fd())) && os.Getenv("TERM") != "dumb"
 	if width, height, err := term.GetSize(int(stderr.Fd())); err == nil {
 		s.Width, s.Height = width, height
 	}
+	s.Asks = s.Terminal && term.IsTerminal(int(os.Stdin.Fd()))
 	s.Color = term.IsTerminal(int(stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return s
 }
@@ -77,7 +82,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRehearse(streams, nil), newConfig())
+	root.AddCommand(newPreview(streams, nil), newUp(streams, nil), newDestroy(streams, nil), newDrift(streams, nil),
+		newRehearse(streams, nil), newValues(streams, nil), newConfig())
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		_, _ = fmt.Fprintln(streams.Err, "error: "+err.Error())
@@ -91,14 +97,17 @@ func exitCode(ctx context.Context, err error) int {
 	var bad *config.Error
 	var policy *engine.PolicyError
 	var changes *engine.ChangesError
+	var gate *stacks.GateError
+	var acknowledgement *stacks.AcknowledgementError
+	var options *stacks.OptionsError
 	switch {
 	case err == nil:
 		return ExitDone
 	case ctx.Err() != nil:
 		return ExitInterrupted
-	case errors.As(err, &usage), errors.As(err, &bad):
+	case errors.As(err, &usage), errors.As(err, &bad), errors.As(err, &acknowledgement), errors.As(err, &options):
 		return ExitUsage
-	case errors.As(err, &policy):
+	case errors.As(err, &policy), errors.As(err, &gate):
 		return ExitPolicy
 	case errors.As(err, &changes):
 		return ExitChanges
