@@ -60,8 +60,15 @@ func newClient(o Options) *client {
 		// Ranges and sizes are those of the file itself, not of its gzip.
 		t.DisableCompression = true
 		// HTTP/2 would share one connection and its windows among all files.
+		t.Protocols = &http.Protocols{}
+		t.Protocols.SetHTTP1(true)
 		t.ForceAttemptHTTP2 = false
 		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		// The copy offers HTTP/2 by itself, and would not understand the answer.
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
 		rt = t
 	}
 	c.http = &http.Client{Transport: rt, CheckRedirect: c.redirect}

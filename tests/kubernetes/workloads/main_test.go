@@ -39,15 +39,21 @@ func node(t *testing.T) *kubetest.Node {
 	t.Helper()
 	n := kubetest.RealNode(t)
 	n.Image(t, billingImage, "./tests/kubernetes/images/billing", "./tests/kubernetes/images/tar")
+	image, err := images.Build(images.PublishOptions{Binary: opsProgram(t), Target: opsImage, Version: "test"})
+	require.NoError(t, err)
+	n.Give(t, opsImage, image)
+	return n
+}
+
+// opsProgram is deepgram-ops, built for an image.
+func opsProgram(t *testing.T) string {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "deepgram-ops")
 	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", program, "./cmd/deepgram-ops")
 	build.Dir, build.Env = enginetest.Root(), append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	image, err := images.Build(images.PublishOptions{Binary: program, Target: opsImage, Version: "test"})
-	require.NoError(t, err)
-	n.Give(t, opsImage, image)
-	return n
+	return program
 }
 
 // recorder keeps the Kubernetes objects that a program registers.
