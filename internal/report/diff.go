@@ -300,6 +300,11 @@ func lookup(value any, path string) any {
 				return nil
 			}
 			value = v[i]
+		case string:
+			if v == Hidden {
+				return Hidden // all below it is secret, too
+			}
+			return nil
 		default:
 			return nil
 		}

@@ -69,7 +69,7 @@ func (f FieldChange) lines() []string {
 	switch {
 	case f.Old == nil && f.New == nil:
 		return []string{"!     " + path}
-	case len(old) <= 1 && len(new) <= 1:
+	case len(old) <= 1 && len(new) <= 1 && !nested(f.Old) && !nested(f.New):
 		var lines []string
 		if f.Old != nil && f.Change != Added {
 			lines = append(lines, "-     "+path+": "+one(old))
@@ -97,6 +97,15 @@ func (f FieldChange) lines() []string {
 		body = append(body[:manyLines:manyLines], fmt.Sprintf("#     … %s more", plural(rest, "line")))
 	}
 	return append(lines, body...)
+}
+
+// nested tells whether a value is a map or list that holds something.
+func nested(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return !empty(v)
+	}
+	return false
 }
 
 func one(lines []string) string {

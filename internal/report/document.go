@@ -41,8 +41,9 @@ func (s *section) add(text string) { s.pieces = append(s.pieces, piece{text, 1})
 // opening is what a section costs without its pieces.
 func (s *section) opening() string {
 	var b strings.Builder
+	b.WriteString("\n") // what stands before may be a table
 	if s.heading != "" {
-		b.WriteString("\n" + s.heading + "\n\n")
+		b.WriteString(s.heading + "\n\n")
 	}
 	if s.lead != "" {
 		b.WriteString(s.lead + "\n")
@@ -246,7 +247,7 @@ func (p *parter) section(s *section) {
 		if open && !p.fits(len(piece.text)+len(s.end)) {
 			p.write(s.end)
 			p.next()
-			p.write("\n")
+			p.write("\n") // ends the heading's paragraph
 			open = false
 		}
 		if !open {
