@@ -40,7 +40,7 @@ type Options struct {
 	MoreLink string
 	// MaxParts is how many comments one report may take; 0 means 5.
 	MaxParts int
-	// Progress gets a line for each wait and each warning; nil means nobody.
+	// Progress gets a line for each wait; nil means nobody.
 	Progress io.Writer
 	// MaxWait bounds the waits for rate limits and retries, all together; 0
 	// means 5 minutes.
@@ -264,7 +264,6 @@ func (p *poster) post(ctx context.Context, body []string) (Result, error) {
 			if ctx.Err() != nil {
 				return result, err
 			}
-			p.courier.progress("warning: %s", err)
 			result.Warnings = append(result.Warnings, err.Error())
 		}
 	}

@@ -182,7 +182,6 @@ func TestHidingFailsWithoutHarm(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, r.Warnings, 1)
 	assert.Contains(t, r.Warnings[0], "pull-requests: write")
-	assert.Contains(t, b.progress(), "warning: "+r.Warnings[0])
 	assert.Equal(t, []string{"one", "two"}, b.visible())
 }
 
