@@ -31,6 +31,8 @@ type builder struct {
 	ctx *pulumi.Context
 	cfg *config.Config
 	now func() time.Time
+	// deployed tells that a Deployer of this process runs the program.
+	deployed bool
 	// billing is made with the release; nil where it is not airgapped.
 	billing *components.Billing
 }
@@ -39,7 +41,10 @@ type builder struct {
 // here waits for a component as a whole: what must come first is passed on as an
 // output, or named one by one.
 func build(ctx *pulumi.Context, cfg *config.Config) error {
-	b := &builder{ctx: ctx, cfg: cfg, now: time.Now}
+	return (&builder{ctx: ctx, cfg: cfg, now: time.Now}).build()
+}
+
+func (b *builder) build() error {
 	cluster, err := b.cluster()
 	if err != nil {
 		return err

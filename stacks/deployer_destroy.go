@@ -2,12 +2,10 @@ package stacks
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -68,7 +66,7 @@ func (d *Deployer) Destroy(ctx context.Context, o DestroyOptions) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	state, err := d.settledState(ctx, stack)
+	state, err := d.settledState(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +77,7 @@ func (d *Deployer) Destroy(ctx context.Context, o DestroyOptions) (*Result, erro
 	if o.Confirm != nil && !o.Confirm(down) {
 		return nil, ErrDeclined
 	}
-	if err := d.unprotect(ctx, stack, o.Acknowledge); err != nil {
+	if err := d.unprotect(ctx, o.Acknowledge); err != nil {
 		return nil, err
 	}
 	result, err := d.run(ctx, "destroy", len(state.Resources), func(ctx context.Context, channel chan<- events.EngineEvent) error {
@@ -107,11 +105,10 @@ func (d *Deployer) Teardown(ctx context.Context) (*Teardown, error) {
 		return nil, err
 	}
 	defer end()
-	stack, err := d.open(ctx, false, true)
-	if err != nil {
+	if _, err := d.open(ctx, false, true); err != nil {
 		return nil, err
 	}
-	state, err := d.state(ctx, stack)
+	state, err := d.state(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -162,36 +159,24 @@ func notAcknowledged(down *Teardown, acknowledged map[string]string) (refused []
 // unprotect lifts the protection of what was acknowledged, in the state. For a
 // cluster that includes deletionProtection: the provider keeps that in the state
 // alone, the cloud does not know it.
-func (d *Deployer) unprotect(ctx context.Context, stack *auto.Stack, acknowledged map[string]string) error {
-	exported, err := stack.Export(ctx)
+func (d *Deployer) unprotect(ctx context.Context, acknowledged map[string]string) error {
+	err := d.changeState(ctx, func(state *apitype.DeploymentV3) (changed bool) {
+		for i := range state.Resources {
+			r := &state.Resources[i]
+			if acknowledged[string(r.URN)] == "" {
+				continue
+			}
+			changed = changed || r.Protect
+			r.Protect = false
+			if string(r.Type) == clusterType && r.Outputs["deletionProtection"] == true {
+				r.Inputs["deletionProtection"], r.Outputs["deletionProtection"] = false, false
+				changed = true
+			}
+		}
+		return changed
+	})
 	if err != nil {
-		return d.explain(ctx, "lifting protection: reading the state", err)
-	}
-	var state apitype.DeploymentV3
-	if err := json.Unmarshal(exported.Deployment, &state); err != nil {
-		return fmt.Errorf("lifting protection: reading the state: %w", err)
-	}
-	changed := false
-	for i := range state.Resources {
-		r := &state.Resources[i]
-		if acknowledged[string(r.URN)] == "" {
-			continue
-		}
-		changed = changed || r.Protect
-		r.Protect = false
-		if string(r.Type) == clusterType && r.Outputs["deletionProtection"] == true {
-			r.Inputs["deletionProtection"], r.Outputs["deletionProtection"] = false, false
-			changed = true
-		}
-	}
-	if !changed {
-		return nil
-	}
-	if exported.Deployment, err = json.Marshal(state); err != nil {
-		return err
-	}
-	if err := stack.Import(ctx, exported); err != nil {
-		return d.explain(ctx, "lifting protection: writing the state", err)
+		return fmt.Errorf("lifting protection: %w", err)
 	}
 	return nil
 }

@@ -163,7 +163,15 @@ func (d *Deployer) difference(event events.EngineEvent) (Difference, bool) {
 		return found, false
 	}
 	found.Fields = d.fields("", m.Old.Outputs, m.New.Outputs)
-	return found, len(found.Fields) > 0
+	if len(found.Fields) == 0 {
+		found.Fields = d.fields("", m.Old.Inputs, m.New.Inputs)
+	}
+	if len(found.Fields) == 0 { // secrets, which the engine shows on neither side
+		for _, path := range slices.Sorted(maps.Keys(m.DetailedDiff)) {
+			found.Fields = append(found.Fields, FieldDifference{Path: path, Stack: engine.Hidden, Cloud: engine.Hidden})
+		}
+	}
+	return found, true
 }
 
 // fields compares two decoded objects. Where one is a secret the engine shows

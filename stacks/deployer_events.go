@@ -5,6 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 
+	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
 )
 
@@ -116,7 +117,7 @@ func (n *narrator) handle(event events.EngineEvent) {
 		m := event.ResOpFailedEvent.Metadata
 		n.progress.Failed++
 		n.step(m.URN, m.Type, string(m.Op), report.Failed, m.Keys)
-	case event.DiagnosticEvent != nil && !event.DiagnosticEvent.Ephemeral:
+	case event.DiagnosticEvent != nil && !event.DiagnosticEvent.Ephemeral && !engine.IsEcho(event.DiagnosticEvent.Message):
 		n.tell(Event{Kind: EventDiagnostic, Diagnostic: &DiagnosticEvent{
 			Severity: event.DiagnosticEvent.Severity, URN: event.DiagnosticEvent.URN,
 			Message: n.d.hide(report.Plain(event.DiagnosticEvent.Message)),

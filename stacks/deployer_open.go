@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -140,7 +141,7 @@ func (d *Deployer) program(ctx *pulumi.Context) error {
 	if cfg == nil {
 		return errors.New("there is no configuration to deploy")
 	}
-	return build(ctx, cfg)
+	return (&builder{ctx: ctx, cfg: cfg, now: time.Now, deployed: true}).build()
 }
 
 // writeProject makes a project of a configuration at hand. Secrets are not in it:

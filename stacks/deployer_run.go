@@ -101,9 +101,10 @@ func (d *Deployer) begin(ctx context.Context) (context.Context, func(), error) {
 // Cancel ends what this Deployer is doing. The first time it is graceful: the
 // engine starts nothing more, asks the providers to end, waits for what is under
 // way and unlocks the stack. Where that was asked for before, by Cancel or by the
-// operation's context, the engine abandons what it waits for: nobody knows then
-// whether those resources exist, and the next Up says so with a
-// *PendingOperationsError.
+// operation's context, the engine abandons what it waits for, and is killed where
+// that takes longer than ten seconds: nobody knows then whether those resources
+// exist, and the next Up says so with a *PendingOperationsError. The stack may
+// stay locked.
 func (d *Deployer) Cancel() {
 	d.mutex.Lock()
 	running := make([]*operation, 0, len(d.running))

@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,6 +70,11 @@ func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, erro
 		if result.record.Refused() {
 			err = &PolicyError{Violations: result.Findings}
 			result.record.Finish(err)
+		}
+		for _, r := range refused {
+			result.Warnings = append(result.Warnings, Diagnostic{
+				Severity: "warning", URN: r.URN, Message: r.Why + "; up refuses that without an acknowledgement",
+			})
 		}
 	}
 	d.ended(result, err)
@@ -147,7 +151,7 @@ func (d *Deployer) Up(ctx context.Context, o UpOptions) (*Result, error) {
 		return nil, err
 	}
 	for round := 1; ; round++ {
-		state, err := d.settledState(ctx, stack)
+		state, err := d.settledState(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -246,34 +250,24 @@ func leftThePlan(result *Result) bool {
 
 // settledState is the stack's state, and an error where an earlier update was
 // killed in the middle.
-func (d *Deployer) settledState(ctx context.Context, stack *auto.Stack) (*apitype.DeploymentV3, error) {
-	state, err := d.state(ctx, stack)
-	if err != nil || len(state.PendingOperations) == 0 {
-		return state, err
+func (d *Deployer) settledState(ctx context.Context) (*apitype.DeploymentV3, error) {
+	state, err := d.state(ctx)
+	if err != nil {
+		return nil, err
 	}
 	e := &PendingOperationsError{Stack: d.o.Stack}
 	for _, p := range state.PendingOperations {
+		if !p.Resource.Custom { // a component is in no cloud
+			continue
+		}
 		e.Operations = append(e.Operations, engine.PendingOperation{
 			Operation: string(p.Type), URN: string(p.Resource.URN), Type: string(p.Resource.Type), Name: p.Resource.URN.Name(),
 		})
 	}
-	return nil, e
-}
-
-// state is the stack's state. Its secrets are encrypted.
-func (d *Deployer) state(ctx context.Context, stack *auto.Stack) (*apitype.DeploymentV3, error) {
-	exported, err := stack.Export(ctx)
-	if err != nil {
-		return nil, d.explain(ctx, "reading the state", err)
-	}
-	state := &apitype.DeploymentV3{}
-	if len(exported.Deployment) == 0 {
+	if len(e.Operations) == 0 {
 		return state, nil
 	}
-	if err := json.Unmarshal(exported.Deployment, state); err != nil {
-		return nil, fmt.Errorf("reading the state: %w", err)
-	}
-	return state, nil
+	return nil, e
 }
 
 // Outputs are the outputs of the last update.
@@ -292,23 +286,4 @@ func (d *Deployer) Outputs(ctx context.Context) (Outputs, error) {
 		return nil, d.explain(ctx, "reading the outputs", err)
 	}
 	return outputsOf(all), nil
-}
-
-// Export is the stack's state as the backend holds it, with secrets encrypted: a
-// copy to keep before something is tried.
-func (d *Deployer) Export(ctx context.Context) ([]byte, error) {
-	ctx, end, err := d.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	stack, err := d.open(ctx, false, true)
-	if err != nil {
-		return nil, err
-	}
-	exported, err := stack.Export(ctx)
-	if err != nil {
-		return nil, d.explain(ctx, "reading the state", err)
-	}
-	return json.Marshal(exported)
 }

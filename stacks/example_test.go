@@ -2,11 +2,9 @@ package stacks_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
 	"github.com/deepgram-gke/deepgram-gke/stacks"
 )
@@ -26,21 +24,20 @@ func Example() {
 	cfg.Ingress.Certificate.Existing = "staging-certificate"
 	cfg.Grafana.Enabled = false
 
-	stack, err := auto.UpsertStackInlineSource(ctx, cfg.Stack, "deepgram-stack", stacks.Program(cfg))
+	d, err := stacks.New(ctx, stacks.Options{Config: cfg, Backend: "gs://acme-pulumi-state", PolicyPack: "bin/deepgram-policy"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for key, value := range stacks.ProviderConfig(cfg) {
-		if err := stack.SetConfig(ctx, key, auto.ConfigValue{Value: value}); err != nil {
-			fmt.Println(err)
-			return
-		}
-	}
-	result, err := stack.Up(ctx, optup.SuppressOutputs())
-	if err != nil {
+	defer d.Close()
+	result, err := d.Up(ctx, stacks.UpOptions{})
+	var refused *stacks.PolicyError
+	switch {
+	case errors.As(err, &refused):
+		fmt.Println(refused.Violations)
+	case err != nil:
 		fmt.Println(err)
-		return
+	default:
+		fmt.Println(result.Outputs["apiUrl"])
 	}
-	fmt.Println(result.Outputs["apiUrl"].Value)
 }

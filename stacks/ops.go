@@ -116,6 +116,10 @@ func (b *builder) warnOfPostRenderer(release *components.DeepgramReleaseArgs) er
 	if _, err := exec.LookPath(name); err == nil {
 		return nil
 	}
+	// A Deployer puts the folder of its program on the path that helm looks on.
+	if self, err := os.Executable(); b.deployed && err == nil && besides(self, name+filepath.Ext(self)) != "" {
+		return nil
+	}
 	return b.ctx.Log.Warn(name+" is not on PATH, where helm looks for it: the release would fail. It is deepgram-ops under "+
 		"another name, and lies beside it in bin/ after `make build`: put that folder on PATH before `pulumi up`.", nil)
 }

@@ -79,7 +79,7 @@ func Explain(o *report.Operation, redact func(string) string, cause, cancelled e
 		return &PolicyError{Violations: o.Violations()}
 	}
 	e := &OperationError{Name: o.Name, cause: hiddenError{cause}}
-	for _, d := range o.Errors() {
+	for _, d := range WithoutEchoes(o.Errors()) {
 		text := d.Message
 		if name := shortURN(d.URN); name != "" {
 			text = name + ": " + text
@@ -90,6 +90,25 @@ func Explain(o *report.Operation, redact func(string) string, cause, cancelled e
 		e.Messages = []string{redact(tail(cause.Error(), 20))}
 	}
 	return e
+}
+
+// WithoutEchoes leaves out what an update that is held to a plan says of every
+// step that another failure kept it from.
+func WithoutEchoes(all []report.Diagnostic) (told []report.Diagnostic) {
+	for _, d := range all {
+		if !IsEcho(d.Message) {
+			told = append(told, d)
+		}
+	}
+	if len(told) == 0 {
+		return all
+	}
+	return told
+}
+
+// IsEcho tells such a message.
+func IsEcho(message string) bool {
+	return strings.Contains(message, "expected resource operations for ") && strings.Contains(message, " but none were seen")
 }
 
 // hiddenError stands for an error whose text nobody may see: errors.Is still

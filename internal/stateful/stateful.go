@@ -18,8 +18,15 @@ var types = []string{
 // Types are the resource types that can hold state.
 func Types() []string { return slices.Clone(types) }
 
-// Is tells whether a resource of this type and name holds state.
+// release has the volumes of Grafana and Prometheus, which the chart makes.
+const release = "kubernetes:helm.sh/v3:Release"
+
+// Is tells whether state is lost with a resource of this type and name: because it
+// holds state, or because what it made does.
 func Is(kind, name string) bool {
+	if kind == release {
+		return true
+	}
 	// Of the claims only journals: the loader's come and go.
 	return slices.Contains(types, kind) && (kind != Claim || strings.Contains(name, "journal"))
 }
