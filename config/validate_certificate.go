@@ -1,16 +1,13 @@
 package config
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/certs"
 )
 
 // certificates checks that each certificate is given in one way, and, where its
@@ -74,9 +71,9 @@ func (v *validator) certificate(path string, c Certificate) {
 
 // bundle checks a chain and gives its first certificate.
 func (v *validator) bundle(path, text string) *x509.Certificate {
-	chain, problem := parseChain(text)
-	if problem != "" {
-		v.problem(path, "", problem, "PEM certificates, the host's first, then the CA's", "")
+	chain, err := certs.ParseBundle(text)
+	if err != nil {
+		v.problem(path, "", err.Error(), "PEM certificates, the host's first, then the CA's", "")
 		return nil
 	}
 	leaf := chain[0]
@@ -87,10 +84,16 @@ func (v *validator) bundle(path, text string) *x509.Certificate {
 	}
 	for i := range len(chain) - 1 {
 		child, parent := chain[i], chain[i+1]
-		if !bytes.Equal(child.RawIssuer, parent.RawSubject) || child.CheckSignatureFrom(parent) != nil {
+		if !certs.Signed(child, parent) {
 			v.problem(path, "", fmt.Sprintf("has certificate %d, %s, which is not signed by certificate %d, %s",
 				i+1, quote(child.Subject.String()), i+2, quote(parent.Subject.String())), "each certificate signed by the next",
 				"put the certificates in order and leave out what is not in the chain")
+		}
+	}
+	for i, cert := range chain {
+		if certs.WeakSignature(cert) {
+			v.problem(path, "", fmt.Sprintf("has certificate %d, %s, with the weak signature %s", i+1, quote(cert.Subject.String()), cert.SignatureAlgorithm),
+				"SHA-256 or better", "ask the CA for another, or leave it out where it is a root's cross-signature")
 		}
 	}
 	v.validity(path, chain)
@@ -101,8 +104,8 @@ func (v *validator) bundle(path, text string) *x509.Certificate {
 		}
 		v.problem(path, "", "is for "+names+", which does not cover ingress.host "+host, "a certificate for "+host, "")
 	}
-	if !acceptedKey(leaf.PublicKey) {
-		v.problem(path, "", "has a key that Google Cloud does not take", acceptedKeys, "make a new key and certificate")
+	if !certs.AcceptedKey(leaf.PublicKey) {
+		v.problem(path, "", "has a key that Google Cloud does not take", certs.AcceptedKeys, "make a new key and certificate")
 	}
 	return leaf
 }
@@ -121,89 +124,14 @@ func (v *validator) validity(path string, chain []*x509.Certificate) {
 	}
 }
 
-// parseChain reads PEM certificates.
-func parseChain(text string) (chain []*x509.Certificate, problem string) {
-	rest := []byte(text)
-	for {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if strings.Contains(block.Type, "PRIVATE KEY") {
-			return nil, "holds a private key"
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, "holds a PEM block " + quote(block.Type)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Sprintf("has a certificate %d that cannot be read", len(chain)+1)
-		}
-		chain = append(chain, cert)
-	}
-	if len(chain) == 0 {
-		return nil, "is not PEM"
-	}
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, "has text after its last certificate that is not PEM"
-	}
-	return chain, ""
-}
-
-const acceptedKeys = "RSA of 2048 to 4096 bits, ECDSA P-256 or P-384"
-
-// acceptedKey tells whether Google Cloud's self-managed certificates take a key.
-func acceptedKey(key any) bool {
-	switch k := key.(type) {
-	case *rsa.PublicKey:
-		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096
-	case *ecdsa.PublicKey:
-		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384()
-	default:
-		return false
-	}
-}
-
 // key checks a private key; no message shows any of it.
 func (v *validator) key(path, text string, leaf *x509.Certificate) {
-	const allowed = "an unencrypted private key in PEM"
-	block, _ := pem.Decode([]byte(text))
-	// Files made by openssl ecparam begin with a block of parameters.
-	if block != nil && block.Type == "EC PARAMETERS" {
-		_, rest := pem.Decode([]byte(text))
-		block, _ = pem.Decode(rest)
-	}
-	if block == nil {
-		v.problem(path, "", "is not PEM", allowed, "")
-		return
-	}
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		v.problem(path, "", "is encrypted with a passphrase", allowed, "remove the passphrase with openssl pkey; Pulumi encrypts it")
-		return
-	}
-	var private any
-	var err error
-	switch block.Type {
-	case "PRIVATE KEY":
-		private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		private, err = x509.ParseECPrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	default:
-		v.problem(path, "", "is a PEM block of another kind", allowed, "")
-		return
-	}
-	signer, ok := private.(crypto.Signer)
-	if err != nil || !ok {
-		v.problem(path, "", "cannot be read", allowed, "")
-		return
-	}
-	if !acceptedKey(signer.Public()) {
-		v.problem(path, "", "is of a kind that Google Cloud does not take", acceptedKeys, "make a new key and certificate")
-		return
-	}
-	if public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool }); ok && leaf != nil && !public.Equal(leaf.PublicKey) {
+	key, err := certs.ParseKey(text)
+	var unusable *certs.KeyError
+	switch {
+	case errors.As(err, &unusable):
+		v.problem(path, "", unusable.Problem, unusable.Allowed, unusable.Fix)
+	case leaf != nil && !certs.Matches(key, leaf):
 		v.problem(path, "", "does not belong to the first certificate of the bundle", "the key of that certificate", "")
 	}
 }

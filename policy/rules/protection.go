@@ -51,7 +51,7 @@ var protectionRules = []Rule{
 	},
 	{
 		Name: "stateful-is-kept", Step: "G-S.1", Level: Mandatory,
-		Summary: "A plan that replaces or deletes models disk, journal storage, bucket or cluster needs an acknowledgement",
+		Summary: "A plan that replaces or deletes models disk, journal storage, bucket, cluster or Helm release needs an acknowledgement",
 		Advice:  "If it is meant, record an exemption of this policy with the URN, a reason, an owner and a last day.",
 		Example: `Disk "models": the plan replaces it, because zone changes; needed: an acknowledgement that names its URN (guide G-S.1). If it is meant, record an exemption of this policy with the URN, a reason, an owner and a last day.`,
 		Plan: func(j *Judge, o Operation) {

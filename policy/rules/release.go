@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/blang/semver"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/compat"
 )
 
 const (
@@ -188,7 +190,7 @@ func (r release) tag() string {
 		return t
 	}
 	if v, ok := r.version(); ok {
-		return ownTags[v.String()]
+		return compat.OwnTag(v.String())
 	}
 	return ""
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/blang/semver"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/compat"
 )
 
 const (
@@ -50,11 +52,11 @@ var releaseRules = []Rule{
 			seen := map[string]bool{}
 			for _, c := range r.components() {
 				tag := r.tagOf(c)
-				if p, isBad := bad(v, tag); isBad && !seen[tag] {
+				if p, isBad := compat.Bad(v, tag); isBad && !seen[tag] {
 					seen[tag] = true
 					j.Violate(Finding{
-						What: r.what, Found: fmt.Sprintf("chart %s with %s: %s (%s)", v, tag, p.why, p.source), Need: "a pair that works",
-						Do: strings.ToUpper(p.fix[:1]) + p.fix[1:] + ".",
+						What: r.what, Found: fmt.Sprintf("chart %s with %s: %s (%s)", v, tag, p.Why, p.Source), Need: "a pair that works",
+						Do: strings.ToUpper(p.Fix[:1]) + p.Fix[1:] + ".",
 					})
 				}
 			}
@@ -69,14 +71,14 @@ var releaseRules = []Rule{
 		Resource: deepgram(func(j *Judge, r release) {
 			v, ok := r.version()
 			tag := r.tag()
-			if !ok || tag == "" || ownTags[v.String()] == tag {
+			if !ok || tag == "" || compat.OwnTag(v.String()) == tag {
 				return
 			}
-			if _, isBad := bad(v, tag); isBad {
+			if _, isBad := compat.Bad(v, tag); isBad {
 				return // chart-suits-images
 			}
 			need := "a pair that Deepgram published"
-			if own := ownTags[v.String()]; own != "" {
+			if own := compat.OwnTag(v.String()); own != "" {
 				need = own + ", which this chart was published with"
 			}
 			j.Violate(Finding{What: r.what, Found: fmt.Sprintf("chart %s with %s, of which nothing is known", v, tag), Need: need})
@@ -209,7 +211,7 @@ var releaseRules = []Rule{
 
 func drivers(j *Judge, r release, refuse bool) {
 	tag := r.tag()
-	floor, ok := floorFor(tag)
+	floor, ok := compat.DriverFor(tag)
 	if !ok {
 		return
 	}
@@ -220,15 +222,15 @@ func drivers(j *Judge, r release, refuse bool) {
 				driver = "DEFAULT"
 			}
 			switch {
-			case refuse && floor.latestOnly && driver == "DEFAULT":
+			case refuse && floor.LatestOnly && driver == "DEFAULT":
 				j.Violate(Finding{
-					On: p.on, What: p.what, Found: fmt.Sprintf("its GPU driver is DEFAULT, and %s needs %s", tag, floor.driver),
+					On: p.on, What: p.what, Found: fmt.Sprintf("its GPU driver is DEFAULT, and %s needs %s", tag, floor.Version),
 					Need: "LATEST",
 				})
-			case !refuse && (!floor.latestOnly || driver != "DEFAULT"):
+			case !refuse && (!floor.LatestOnly || driver != "DEFAULT"):
 				j.Violate(Finding{
 					On: p.on, What: p.what,
-					Found: fmt.Sprintf("%s needs driver %s or newer, and its GPU driver is %s, whose version depends on the GKE version", tag, floor.driver, driver),
+					Found: fmt.Sprintf("%s needs driver %s or newer, and its GPU driver is %s, whose version depends on the GKE version", tag, floor.Version, driver),
 					Need:  "a driver that is new enough",
 				})
 			}
@@ -239,7 +241,7 @@ func drivers(j *Judge, r release, refuse bool) {
 func tagsAreOne(j *Judge, r release) {
 	own := ""
 	if v, ok := r.version(); ok {
-		own = ownTags[v.String()]
+		own = compat.OwnTag(v.String())
 	}
 	var tags, shown []string
 	for _, c := range r.components() {
