@@ -56,8 +56,12 @@ func (p *Plan) policy(in PlanInput) {
 	}
 	seen := map[Violation]bool{}
 	for _, v := range append(all, in.Violations...) {
+		level := v.Level
+		if level != "mandatory" && level != "disabled" { // these two decide
+			level = p.redact.text(level)
+		}
 		v = Violation{
-			Policy: p.redact.text(v.Policy), Level: v.Level, URN: p.redact.text(v.URN), Message: p.redact.text(plain(v.Message)),
+			Policy: p.redact.text(v.Policy), Level: level, URN: p.redact.text(v.URN), Message: p.redact.text(plain(v.Message)),
 		}
 		if !seen[v] && v.Level != "disabled" {
 			seen[v] = true
@@ -363,6 +367,7 @@ func (r *redactor) capacity(c *Capacity) *Capacity {
 		return &hidden
 	}
 	hidden := *c
+	hidden.Prices = PriceSource{Date: r.text(c.Prices.Date), Region: r.text(c.Prices.Region), From: r.text(c.Prices.From)}
 	hidden.Old, hidden.New = figures(c.Old), figures(c.New)
 	hidden.Notes = slices.Clone(c.Notes)
 	for i := range hidden.Notes {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -122,8 +123,9 @@ func (r *redactor) document(d *document) *document {
 // formsOf are the ways in which a secret stands in other texts.
 func formsOf(secret string) []string {
 	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
-	if text, err := json.Marshal(secret); err == nil {
-		forms = append(forms, strings.Trim(string(text), `"`))
+	quoted := strconv.Quote(secret)
+	for _, text := range []string{quoted, strconv.Quote(quoted[1 : len(quoted)-1]), jsonText(secret, true), jsonText(secret, false)} {
+		forms = append(forms, text[1:len(text)-1])
 	}
 	forms = append(forms, escapeInline(secret), escapeCode(secret))
 	// In base64 a text looks different at each of three offsets; its ends depend on
@@ -140,6 +142,17 @@ func formsOf(secret string) []string {
 		}
 	}
 	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < shortest })
+}
+
+// jsonText is a text as JSON writes it.
+func jsonText(text string, forHTML bool) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(forHTML)
+	if err := encoder.Encode(text); err != nil {
+		return `""`
+	}
+	return strings.TrimSpace(b.String())
 }
 
 // text takes secrets out of a text.
