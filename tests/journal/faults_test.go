@@ -84,9 +84,10 @@ func TestFaults(t *testing.T) {
 // runs a command. It is not parallel, because all sites of the node have the one
 // API server.
 func TestAPIServerRestarts(t *testing.T) {
+	// Most of a run is waiting for what has to reconnect, so many sites go at once.
 	sites, restarts := 2, 1
 	if n := soak(0, 60); n > 0 {
-		sites, restarts = 4, (n+3)/4
+		sites, restarts = 10, (n+9)/10
 	}
 	var victims []*victim
 	for i := range sites {

@@ -50,16 +50,16 @@ type site struct {
 	inDir   bool
 }
 
-func newSite(t *testing.T, class, mode string, replicas int) *site {
+func newSite(t testing.TB, class, mode string, replicas int) *site {
 	t.Helper()
 	return newSiteWith(t, class, mode, replicas, "{name: RATE, value: '1000'}, {name: SPLIT, value: '1'}, {name: SIZE, value: '200'}")
 }
 
 // newSiteWith is newSite with a billing that writes as env says.
-func newSiteWith(t *testing.T, class, mode string, replicas int, env string) *site {
+func newSiteWith(t testing.TB, class, mode string, replicas int, env string) *site {
 	t.Helper()
 	n := kubetest.RealNode(t)
-	n.Image(t, billingImage, "./tests/kubernetes/images/billing")
+	n.Image(t, billingImage, "./tests/kubernetes/images/billing", "./tests/kubernetes/images/tar")
 	n.Image(t, opsImage, "./cmd/deepgram-ops")
 	s := &site{Node: n, namespace: n.Namespace(t), replicas: replicas, claimOf: func(string) string { return "journal" }, inDir: true}
 	require.NoError(t, n.Apply(t.Context(), fmt.Sprintf(`
@@ -104,7 +104,7 @@ func (s *site) pods() (names []string) {
 	return names
 }
 
-func (s *site) set(t *testing.T) *appsv1.StatefulSet {
+func (s *site) set(t testing.TB) *appsv1.StatefulSet {
 	t.Helper()
 	got, err := s.Client().AppsV1().StatefulSets(s.namespace).Get(t.Context(), set, metav1.GetOptions{})
 	require.NoError(t, err)
@@ -112,7 +112,7 @@ func (s *site) set(t *testing.T) *appsv1.StatefulSet {
 }
 
 // ready waits until all replicas are, and have written something.
-func (s *site) ready(t *testing.T) {
+func (s *site) ready(t testing.TB) {
 	t.Helper()
 	s.Eventually(t, "billing is ready", func(ctx context.Context) (bool, error) {
 		got, err := s.Client().AppsV1().StatefulSets(s.namespace).Get(ctx, set, metav1.GetOptions{})
@@ -139,7 +139,7 @@ func (s *site) source(ctx context.Context, pod string) string {
 }
 
 // command is deepgram-ops journal … as a process.
-func (s *site) command(t *testing.T, args ...string) *exec.Cmd {
+func (s *site) command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func (s *site) command(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // run runs it, and returns the exit code, and what it printed.
-func (s *site) run(t *testing.T, args ...string) (code int, out, errs string) {
+func (s *site) run(t testing.TB, args ...string) (code int, out, errs string) {
 	t.Helper()
 	cmd := s.command(t, append(args, "--output", "json")...)
 	var o, e bytes.Buffer
@@ -163,7 +163,7 @@ func (s *site) run(t *testing.T, args ...string) (code int, out, errs string) {
 	return cmd.ProcessState.ExitCode(), o.String(), e.String()
 }
 
-func (s *site) must(t *testing.T, into any, args ...string) {
+func (s *site) must(t testing.TB, into any, args ...string) {
 	t.Helper()
 	code, out, errs := s.run(t, args...)
 	require.Zero(t, code, "%s\n%s", out, errs)
@@ -174,7 +174,7 @@ func (s *site) must(t *testing.T, into any, args ...string) {
 
 // whole proves that a copy is complete: all lines in order, and a prefix of the
 // journal itself.
-func (s *site) whole(t *testing.T, pod, file string) (lines int) {
+func (s *site) whole(t testing.TB, pod, file string) (lines int) {
 	t.Helper()
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func (s *site) whole(t *testing.T, pod, file string) (lines int) {
 }
 
 // helpers are the helper pods that are there.
-func (s *site) helpers(t *testing.T) (names []string) {
+func (s *site) helpers(t testing.TB) (names []string) {
 	t.Helper()
 	list, err := s.Client().CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=deepgram-ops"})
 	require.NoError(t, err)
