@@ -17,7 +17,8 @@ import (
 )
 
 // DriftNote says what a comparison with the cloud cannot see.
-const DriftNote = "Only what the stack manages is compared: roles, firewall rules and objects that somebody added by hand are not seen."
+const DriftNote = "Compared is what the stack manages, in the properties that its program sets: " +
+	"roles, firewall rules, objects or settings that somebody added by hand are not seen."
 
 // RefreshOptions change a refresh.
 type RefreshOptions struct {

@@ -31,18 +31,15 @@ func (d *Deployer) open(ctx context.Context, create, lenient bool) (*auto.Stack,
 		d.stack = stack
 	}
 	if d.Config() == nil {
-		cfg, err := d.readConfig(ctx)
-		var bad *ConfigError
-		if lenient && errors.As(err, &bad) {
-			return d.stack, nil
-		}
-		if err != nil {
-			if cfg != nil { // not to be taken for read
-				d.mutex.Lock()
-				d.cfg = nil
-				d.mutex.Unlock()
+		if err := d.readConfig(ctx); err != nil {
+			// Its secrets stay hidden, but it is not to be deployed.
+			d.mutex.Lock()
+			d.cfg = nil
+			d.mutex.Unlock()
+			var bad *ConfigError
+			if !lenient || !errors.As(err, &bad) {
+				return nil, err
 			}
-			return nil, err
 		}
 	}
 	return d.stack, nil
@@ -273,29 +270,24 @@ func (d *Deployer) configFile() (string, error) {
 }
 
 // readConfig asks the CLI for the configuration, which decrypts it.
-func (d *Deployer) readConfig(ctx context.Context) (*Config, error) {
+func (d *Deployer) readConfig(ctx context.Context) error {
 	file, err := d.configFile()
 	if err != nil {
-		return nil, fmt.Errorf("preparing the configuration: %w", err)
+		return fmt.Errorf("preparing the configuration: %w", err)
 	}
 	all, err := d.stack.GetAllConfigWithOptions(ctx, &auto.GetAllConfigOptions{ConfigFile: file, ShowSecrets: true})
 	if err != nil {
-		return nil, d.explain(ctx, "reading the configuration", err)
+		return d.explain(ctx, "reading the configuration", err)
 	}
 	values := make(map[string]string, len(all))
 	for key, value := range all {
 		values[key] = value.Value
 	}
-	cfg, err := config.FromEngine(d.stackName(), values)
-	// Its secrets are known now, and hidden from here on.
-	return cfg, errors.Join(d.useConfigOf(cfg, err))
-}
-
-// useConfigOf is useConfig for a configuration that was read with mistakes.
-func (d *Deployer) useConfigOf(cfg *Config, mistakes error) error {
-	if err := d.useConfig(cfg); mistakes == nil {
-		return err
+	cfg, mistakes := config.FromEngine(d.stackName(), values)
+	// From here on its secrets are hidden, whatever is wrong with it.
+	problems := d.useConfig(cfg)
+	if mistakes != nil {
+		return mistakes // the same, and what could not be read
 	}
-	// What useConfig found is among them, but for files that were resolved since.
-	return config.Join(mistakes)
+	return problems
 }

@@ -190,9 +190,9 @@ func driftAndRepair(t *testing.T, p *place, d *stacks.Deployer) {
 	require.NotEmpty(t, pool.ID)
 	require.NotEmpty(t, firewall.ID)
 	require.NoError(t, p.cloud.Mutate(pool.ID, func(outputs resource.PropertyMap) {
-		limits := outputs["autoscaling"].ObjectValue().Copy()
-		limits["maxNodeCount"] = resource.NewProperty(99.0)
-		outputs["autoscaling"] = resource.NewProperty(limits)
+		node := outputs["nodeConfig"].ObjectValue().Copy()
+		node["machineType"] = resource.NewProperty("n2-standard-96")
+		outputs["nodeConfig"] = resource.NewProperty(node)
 	}))
 	require.NoError(t, p.cloud.Remove(firewall.ID))
 
@@ -203,8 +203,8 @@ func driftAndRepair(t *testing.T, p *place, d *stacks.Deployer) {
 	require.ErrorAs(t, err, &differs)
 	require.Len(t, result.Differences, 2, "%v", result.Differences)
 	text := err.Error()
-	require.Contains(t, text, "maxNodeCount")
-	require.Contains(t, text, "99")
+	require.Contains(t, text, "nodeConfig.machineType")
+	require.Contains(t, text, "n2-standard-96")
 	require.Contains(t, text, "is gone")
 	after, err := d.Export(t.Context())
 	require.NoError(t, err)

@@ -166,13 +166,17 @@ func TestAPersonInAProjectFolder(t *testing.T) { //nolint:paralleltest // it cha
 
 	deepgram(ExitDone, "drift", "--stack", "dev")
 	for _, object := range cloud.Objects() {
-		if object.Type == "gcp:compute/address:Address" {
-			require.NoError(t, cloud.Mutate(object.ID, func(out resource.PropertyMap) { out["description"] = resource.NewProperty("by hand") }))
+		if object.Type == "gcp:container/nodePool:NodePool" {
+			require.NoError(t, cloud.Mutate(object.ID, func(outputs resource.PropertyMap) {
+				node := outputs["nodeConfig"].ObjectValue().Copy()
+				node["machineType"] = resource.NewProperty("by-hand-1")
+				outputs["nodeConfig"] = resource.NewProperty(node)
+			}))
 		}
 	}
 	stdout, _ = deepgram(ExitChanges, "drift", "--stack", "dev")
-	require.Contains(t, stdout, "by hand")
-	require.Contains(t, stdout, "added by hand are not seen", "the blind spot is named")
+	require.Contains(t, stdout, "by-hand-1")
+	require.Contains(t, stdout, "by hand are not seen", "the blind spot is named")
 
 	stdout, stderr = deepgram(ExitPolicy, "destroy", "--stack", "dev", "--output", "json")
 	require.Contains(t, stderr, "--acknowledge 'urn:pulumi:dev::speech::")

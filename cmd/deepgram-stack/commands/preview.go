@@ -227,7 +227,8 @@ func (o *PreviewOptions) poster(ctx context.Context) (func(context.Context, *rep
 		Mode: comment.Mode(o.CommentMode), MoreLink: comment.RunLink(os.Getenv), Progress: o.Streams.Err,
 	}
 	if _, err := comment.MarkStale(ctx, target, key, "A newer preview is running.", options); err != nil {
-		return nil, fmt.Errorf("--comment: %w", err)
+		// The preview is worth having all the same; posting it will fail the command.
+		_, _ = fmt.Fprintf(o.Streams.Err, "warning: marking the earlier report as out of date: %s\n", err)
 	}
 	return func(ctx context.Context, plan *report.Plan) error {
 		result, err := comment.Post(ctx, target, key, plan.Parts(target.Limit()), options)
