@@ -66,6 +66,12 @@ func (h *languageHost) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulum
 // of its own.
 func pulumiCLI(t *testing.T, s *rehearsal.Session, args ...string) (string, error) {
 	t.Helper()
+	return pulumiCLIWith(t, s, nil, args...)
+}
+
+// pulumiCLIWith does so with further variables.
+func pulumiCLIWith(t *testing.T, s *rehearsal.Session, env []string, args ...string) (string, error) {
+	t.Helper()
 	binary := filepath.Join(enginetest.Root(), "bin", "deepgram-stack")
 	if _, err := os.Stat(binary); err != nil {
 		enginetest.Missing(t, "bin/deepgram-stack; run `make build`")
@@ -79,7 +85,7 @@ func pulumiCLI(t *testing.T, s *rehearsal.Session, args ...string) (string, erro
 		fmt.Sprintf("--client=127.0.0.1:%d", host.Port), "--exec-kind=auto.inline")
 	cmd := exec.CommandContext(t.Context(), enginetest.Pulumi(t), args...)
 	cmd.Dir = s.Project()
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), env...)
 	for k, v := range s.Environ() {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
