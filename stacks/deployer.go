@@ -95,9 +95,8 @@ type Options struct {
 type Deployer struct {
 	o       Options
 	command *engine.Command
-	// work is the folder of the Pulumi project; owned where it is removed by Close.
-	work  string
-	owned string
+	// work is the folder of the Pulumi project.
+	work string
 	// scratch holds what may not outlive the Deployer.
 	scratch string
 

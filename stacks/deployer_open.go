@@ -184,7 +184,7 @@ func (d *Deployer) stackFile() string {
 func (d *Deployer) checkFiles() error {
 	text, err := os.ReadFile(filepath.Join(d.o.Dir, "Pulumi.yaml"))
 	if err != nil {
-		return optionsError([]error{fmt.Errorf("Dir is no folder of a Pulumi project: %w", err)})
+		return optionsError([]error{fmt.Errorf("the folder Dir has no Pulumi project: %w", err)})
 	}
 	var project struct {
 		Name   string         `json:"name"`

@@ -28,7 +28,7 @@ func Find(ctx context.Context, path string) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := exec.CommandContext(ctx, file, "version") //nolint:gosec // the CLI that was asked for
+	ask := exec.CommandContext(ctx, file, "version")
 	ask.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
 	text, err := ask.Output()
 	if ctx.Err() != nil {

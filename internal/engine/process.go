@@ -40,7 +40,7 @@ func (c *Command) Run(
 	if err := ctx.Err(); err != nil {
 		return "", "", unknown, err
 	}
-	cmd := exec.Command(c.file, leaveSelection(withoutQuestions(args))...) //nolint:noctx,gosec // ended by end, gently
+	cmd := exec.Command(c.file, leaveSelection(withoutQuestions(args))...) //nolint:noctx // ended by end, gently
 	cmd.Dir, cmd.Stdin = workdir, stdin
 	cmd.Env = withPath(append(append(os.Environ(), env...), "PULUMI_AUTOMATION_API=true"), filepath.Dir(c.file))
 	var outText, errText bytes.Buffer

@@ -259,12 +259,15 @@ func destroyInTwoSteps(t *testing.T, p *place, d *stacks.Deployer) {
 	p.hunt(t, down)
 }
 
+// deletion is the provider's method of that name.
+const deletion = "Delete"
+
 // requireOrder wants every deletion of a type done before the first of the next.
 func requireOrder(t *testing.T, calls []standin.Call, types ...string) {
 	t.Helper()
 	first, last := map[string]int{}, map[string]int{}
 	for i, call := range calls {
-		if call.Method != "Delete" {
+		if call.Method != deletion {
 			continue
 		}
 		if _, seen := first[call.Type]; !seen {

@@ -49,6 +49,8 @@ func TestAServiceRunsForLong(t *testing.T) { //nolint:paralleltest // it counts 
 	if !soak() {
 		t.Skip("takes minutes; run it with make soak")
 	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	p := newPlace(t, "dev")
 	p.options.Events = func(stacks.Event) {}
 	p.options.Log = nil
@@ -87,7 +89,7 @@ func TestAServiceRunsForLong(t *testing.T) { //nolint:paralleltest // it counts 
 	t.Logf("goroutines %d → %d, heap %d → %d KiB", goroutines, laterGoroutines, heap>>10, laterHeap>>10)
 	require.LessOrEqual(t, float64(laterGoroutines), 1.05*float64(goroutines))
 	require.LessOrEqual(t, float64(laterHeap), 1.05*float64(heap))
-	left, err := os.ReadDir(os.TempDir())
+	left, err := os.ReadDir(temporary)
 	require.NoError(t, err)
 	for _, entry := range left {
 		require.NotRegexp(t, `^deepgram-stack-\d+$`, entry.Name(), "a folder was left")

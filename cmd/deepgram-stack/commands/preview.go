@@ -193,7 +193,7 @@ func (o *PreviewOptions) write(plan *report.Plan) error {
 				return err
 			}
 		}
-		if err := os.WriteFile(o.Report, text, 0o644); err != nil { //nolint:gosec // a report is for everyone
+		if err := os.WriteFile(o.Report, text, 0o644); err != nil {
 			return fmt.Errorf("writing --report: %w", err)
 		}
 	}

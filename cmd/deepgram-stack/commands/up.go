@@ -127,7 +127,7 @@ func smokeTester(ctx context.Context) (string, error) {
 	if _, err := os.Stat(program); err != nil {
 		return "", usagef("--smoke-test: there is no deepgram-ops beside this program; run `make build`")
 	}
-	if err := exec.CommandContext(ctx, program, "smoke-test", "--help").Run(); err != nil { //nolint:gosec // our own program
+	if err := exec.CommandContext(ctx, program, "smoke-test", "--help").Run(); err != nil {
 		return "", usagef("--smoke-test: %s has no smoke test; it is of another version", program)
 	}
 	return program, nil
@@ -147,7 +147,7 @@ func smokeTest(ctx context.Context, program string, outputs stacks.Outputs, prog
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, program, "smoke-test") //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, program, "smoke-test")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
 		fmt.Sprintf("DEEPGRAM_API_URL=%v", outputs["apiUrl"]), fmt.Sprintf("DEEPGRAM_NAMESPACE=%v", outputs["namespace"]))
 	cmd.Stdout, cmd.Stderr = progress, progress
