@@ -46,6 +46,8 @@ type backup struct {
 	// change says what differs from a real installation.
 	change func(cronJob *unstructured.Unstructured)
 	args   *components.BillingArgs
+	// limit is how many lines billing writes; 0 means that it goes on.
+	limit int
 }
 
 // TestBackupCronJob lets the controller fire the component's own CronJob, which
@@ -130,10 +132,11 @@ spec:
             - {name: SPLIT, value: "1"}
             - {name: SIZE, value: "200"}
             - {name: FIRST, value: "10000"}
+            - {name: LIMIT, value: "%d"}
           readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
           volumeMounts: [{name: journal, mountPath: /journal, subPathExpr: journal-$(POD_NAME)}]
       volumes: [{name: journal, persistentVolumeClaim: {claimName: dg-billing-journal}}]
-`, b.namespace, replicas, billingImage)))
+`, b.namespace, replicas, billingImage, b.limit)))
 	for i := range replicas {
 		b.PodReady(t, b.namespace, pod(i))
 	}
