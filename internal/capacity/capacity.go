@@ -28,7 +28,7 @@ func FromResources(resources []report.Resource, prices *Prices) *report.Capacity
 		prices = ListPrices()
 	}
 	c := &counter{prices: prices, notes: map[string]bool{}}
-	old, new := &report.CapacityFigures{}, &report.CapacityFigures{}
+	old, next := &report.CapacityFigures{}, &report.CapacityFigures{}
 	before, after := false, false
 	for i := range resources {
 		r := &resources[i]
@@ -52,7 +52,7 @@ func FromResources(resources []report.Resource, prices *Prices) *report.Capacity
 		if was != nil && c.count(old, r, was, false) {
 			before = true
 		}
-		if will != nil && c.count(new, r, will, kept) {
+		if will != nil && c.count(next, r, will, kept) {
 			after = true
 		}
 	}
@@ -64,7 +64,7 @@ func FromResources(resources []report.Resource, prices *Prices) *report.Capacity
 		out.Old = finish(old)
 	}
 	if after {
-		out.New = finish(new)
+		out.New = finish(next)
 	}
 	for note := range c.notes {
 		out.Notes = append(out.Notes, note)

@@ -31,14 +31,14 @@ func pool(op, machine string, least, most int, more m) report.Resource {
 	return r
 }
 
-func release(old, new m) report.Resource {
+func release(old, next m) report.Resource {
 	wrap := func(v m) m {
 		if v == nil {
 			return nil
 		}
 		return m{"values": m{"scaling": v}}
 	}
-	return report.Resource{Type: releaseType, Op: "update", Old: wrap(old), New: wrap(new)}
+	return report.Resource{Type: releaseType, Op: "update", Old: wrap(old), New: wrap(next)}
 }
 
 func auto(least, most, streams float64) m {

@@ -130,7 +130,7 @@ func (p *Prices) validate() error {
 }
 
 // node is the price of one node an hour; false where the table lacks something.
-func (p *Prices) node(machine string, gpu string, gpus int, spot bool) (float64, bool) {
+func (p *Prices) node(machine, gpu string, gpus int, spot bool) (float64, bool) {
 	m, err := hardware.ParseMachineType(machine)
 	if err != nil {
 		return 0, false

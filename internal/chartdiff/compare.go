@@ -12,9 +12,9 @@ import (
 // compare finds what is added, removed and changed. Each side comes twice: what
 // differs between two renderings of the same is made up at each of them, such as
 // a random password, and is no change.
-func compare(result *Result, old, oldAgain, new, newAgain *rendering, namespace string) {
+func compare(result *Result, old, oldAgain, next, newAgain *rendering, namespace string) {
 	volatile := map[objectKey][]string{}
-	for _, pair := range [][2]*rendering{{old, oldAgain}, {new, newAgain}} {
+	for _, pair := range [][2]*rendering{{old, oldAgain}, {next, newAgain}} {
 		for key, a := range pair[0].objects {
 			b := pair[1].objects[key]
 			for _, f := range report.DiffValues(a.content, b.content, true) {
@@ -26,13 +26,13 @@ func compare(result *Result, old, oldAgain, new, newAgain *rendering, namespace 
 	for key := range old.objects {
 		keys[key] = true
 	}
-	for key := range new.objects {
+	for key := range next.objects {
 		keys[key] = true
 	}
 	made := map[string]bool{}
 	for key := range keys {
 		a, was := old.objects[key]
-		b, will := new.objects[key]
+		b, will := next.objects[key]
 		change := report.ObjectChange{Kind: key.kind, Namespace: cmp.Or(key.namespace, namespace), Name: key.name}
 		switch {
 		case !was:
@@ -71,14 +71,14 @@ func compare(result *Result, old, oldAgain, new, newAgain *rendering, namespace 
 	if len(made) > 0 {
 		result.Notes = append(result.Notes, "left out, because the chart makes them up at each rendering: parts of "+sorted(made))
 	}
-	compareDefinitions(result, old, new)
+	compareDefinitions(result, old, next)
 }
 
 // compareDefinitions tells of what Helm leaves alone: it installs the definitions
 // in a chart's crds folder once, and never again.
-func compareDefinitions(result *Result, old, new *rendering) {
+func compareDefinitions(result *Result, old, next *rendering) {
 	changed := map[string]bool{}
-	for name, text := range new.crds {
+	for name, text := range next.crds {
 		if was, known := old.crds[name]; len(old.crds) > 0 && (!known || was != text) {
 			changed[name] = true
 		}

@@ -16,9 +16,9 @@ import (
 // things with names, such as containers, are compared by name when keyed is set,
 // so that one more at the front does not change all others; other lists go by
 // position. The result is sorted by path.
-func DiffValues(old, new any, keyed bool) []FieldChange {
+func DiffValues(old, next any, keyed bool) []FieldChange {
 	d := differ{keyed: keyed}
-	d.compare("", old, new)
+	d.compare("", old, next)
 	slices.SortStableFunc(d.found, func(a, b FieldChange) int { return cmp.Compare(a.Path, b.Path) })
 	return d.found
 }
@@ -28,40 +28,40 @@ type differ struct {
 	found []FieldChange
 }
 
-func (d *differ) add(path, change string, old, new any) {
+func (d *differ) add(path, change string, old, next any) {
 	if path == "" {
 		path = "(all)"
 	}
-	d.found = append(d.found, FieldChange{Path: path, Change: change, Old: old, New: new})
+	d.found = append(d.found, FieldChange{Path: path, Change: change, Old: old, New: next})
 }
 
-func (d *differ) compare(path string, old, new any) {
+func (d *differ) compare(path string, old, next any) {
 	switch a := old.(type) {
 	case map[string]any:
-		if b, ok := new.(map[string]any); ok {
+		if b, ok := next.(map[string]any); ok {
 			d.maps(path, a, b)
 			return
 		}
 	case []any:
-		if b, ok := new.([]any); ok {
+		if b, ok := next.([]any); ok {
 			d.lists(path, a, b)
 			return
 		}
 	}
 	switch {
-	case same(old, new):
+	case same(old, next):
 	case old == nil:
-		d.add(path, Added, nil, new)
-	case new == nil:
+		d.add(path, Added, nil, next)
+	case next == nil:
 		d.add(path, Removed, old, nil)
 	default:
-		d.add(path, Changed, old, new)
+		d.add(path, Changed, old, next)
 	}
 }
 
-func (d *differ) maps(path string, old, new map[string]any) {
+func (d *differ) maps(path string, old, next map[string]any) {
 	for key, a := range old {
-		b, both := new[key]
+		b, both := next[key]
 		at := join(path, key)
 		switch {
 		case both:
@@ -70,7 +70,7 @@ func (d *differ) maps(path string, old, new map[string]any) {
 			d.add(at, Removed, a, nil)
 		}
 	}
-	for key, b := range new {
+	for key, b := range next {
 		if _, both := old[key]; !both && !empty(b) {
 			d.add(join(path, key), Added, nil, b)
 		}
@@ -80,42 +80,42 @@ func (d *differ) maps(path string, old, new map[string]any) {
 // listKeys are the fields by which things in lists are known, the best first.
 var listKeys = []string{"name", "key", "mountPath", "containerPort", "port", "host", "path", "id"}
 
-func (d *differ) lists(path string, old, new []any) {
+func (d *differ) lists(path string, old, next []any) {
 	if d.keyed {
 		for _, key := range listKeys {
 			a, okA := index(old, key)
-			b, okB := index(new, key)
+			b, okB := index(next, key)
 			if okA && okB && len(a)+len(b) > 0 {
-				d.named(path, a, b, old, new, key)
+				d.named(path, a, b, old, next, key)
 				return
 			}
 		}
 	}
 	// What is equal at both ends did not change, it moved.
 	head := 0
-	for head < len(old) && head < len(new) && same(old[head], new[head]) {
+	for head < len(old) && head < len(next) && same(old[head], next[head]) {
 		head++
 	}
 	tail := 0
-	if len(old) != len(new) {
-		for tail < len(old)-head && tail < len(new)-head && same(old[len(old)-1-tail], new[len(new)-1-tail]) {
+	if len(old) != len(next) {
+		for tail < len(old)-head && tail < len(next)-head && same(old[len(old)-1-tail], next[len(next)-1-tail]) {
 			tail++
 		}
 	}
-	for i := head; i < max(len(old), len(new))-tail; i++ {
+	for i := head; i < max(len(old), len(next))-tail; i++ {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
 		case i >= len(old)-tail:
-			d.add(at, Added, nil, new[i])
-		case i >= len(new)-tail:
+			d.add(at, Added, nil, next[i])
+		case i >= len(next)-tail:
 			d.add(at, Removed, old[i], nil)
 		default:
-			d.compare(at, old[i], new[i])
+			d.compare(at, old[i], next[i])
 		}
 	}
 }
 
-func (d *differ) named(path string, a, b map[string]any, old, new []any, key string) {
+func (d *differ) named(path string, a, b map[string]any, old, next []any, key string) {
 	moved := len(a) == len(b)
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		at := path + "[" + name + "]"
@@ -132,8 +132,8 @@ func (d *differ) named(path string, a, b map[string]any, old, new []any, key str
 			d.add(path+"["+name+"]", Added, nil, b[name])
 		}
 	}
-	if moved && !slices.Equal(names(old, key), names(new, key)) {
-		d.add(path+" (order)", Changed, strings.Join(names(old, key), ", "), strings.Join(names(new, key), ", "))
+	if moved && !slices.Equal(names(old, key), names(next, key)) {
+		d.add(path+" (order)", Changed, strings.Join(names(old, key), ", "), strings.Join(names(next, key), ", "))
 	}
 }
 

@@ -65,17 +65,17 @@ func (f FieldChange) lines() []string {
 	if f.Forces {
 		path += " (forces the replacement)"
 	}
-	old, new := valueLines(f.Old), valueLines(f.New)
+	old, next := valueLines(f.Old), valueLines(f.New)
 	switch {
 	case f.Old == nil && f.New == nil:
 		return []string{"!     " + path}
-	case len(old) <= 1 && len(new) <= 1 && !nested(f.Old) && !nested(f.New):
+	case len(old) <= 1 && len(next) <= 1 && !nested(f.Old) && !nested(f.New):
 		var lines []string
 		if f.Old != nil && f.Change != Added {
 			lines = append(lines, "-     "+path+": "+one(old))
 		}
 		if f.New != nil && f.Change != Removed {
-			lines = append(lines, "+     "+path+": "+one(new))
+			lines = append(lines, "+     "+path+": "+one(next))
 		}
 		if f.Change == Changed && f.Old == Hidden && f.New == Hidden {
 			return []string{"!     " + path + ": " + Hidden + " changes"}
@@ -86,11 +86,11 @@ func (f FieldChange) lines() []string {
 	var body []string
 	switch {
 	case f.Old == nil || f.Change == Added:
-		body = prefixed("+", new)
+		body = prefixed("+", next)
 	case f.New == nil || f.Change == Removed:
 		body = prefixed("-", old)
 	default:
-		body = lineDiff(old, new)
+		body = lineDiff(old, next)
 	}
 	if len(body) > manyLines {
 		rest := len(body) - manyLines
@@ -124,9 +124,9 @@ func prefixed(mark string, lines []string) []string {
 }
 
 // lineDiff compares texts of several lines.
-func lineDiff(old, new []string) []string {
+func lineDiff(old, next []string) []string {
 	var list []string
-	groups := difflib.NewMatcherWithJunk(old, new, false, nil).GetGroupedOpCodes(context)
+	groups := difflib.NewMatcherWithJunk(old, next, false, nil).GetGroupedOpCodes(context)
 	for g, codes := range groups {
 		if g > 0 {
 			list = append(list, "#     …")
@@ -139,7 +139,7 @@ func lineDiff(old, new []string) []string {
 				continue
 			}
 			list = append(list, prefixed("-", old[c.I1:c.I2])...)
-			list = append(list, prefixed("+", new[c.J1:c.J2])...)
+			list = append(list, prefixed("+", next[c.J1:c.J2])...)
 		}
 	}
 	return list

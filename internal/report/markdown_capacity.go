@@ -10,39 +10,39 @@ import (
 
 // row is one line of the table of capacity: what there is, what there will be,
 // and the difference.
-type row struct{ name, old, new, delta string }
+type row struct{ name, old, next, delta string }
 
 func (c *Capacity) rows() []row {
-	old, new := c.Old, c.New
+	old, next := c.Old, c.New
 	if old == nil {
 		old = &CapacityFigures{}
 	}
-	if new == nil {
-		new = &CapacityFigures{}
+	if next == nil {
+		next = &CapacityFigures{}
 	}
 	streams := "Streams at the configured rate"
 	switch {
-	case new.StreamsPerPod > 0 && old.StreamsPerPod > 0 && new.StreamsPerPod != old.StreamsPerPod:
-		streams = fmt.Sprintf("Streams at %d, then %d an engine", old.StreamsPerPod, new.StreamsPerPod)
-	case max(new.StreamsPerPod, old.StreamsPerPod) > 0:
-		streams = fmt.Sprintf("Streams at %d an engine", max(new.StreamsPerPod, old.StreamsPerPod))
+	case next.StreamsPerPod > 0 && old.StreamsPerPod > 0 && next.StreamsPerPod != old.StreamsPerPod:
+		streams = fmt.Sprintf("Streams at %d, then %d an engine", old.StreamsPerPod, next.StreamsPerPod)
+	case max(next.StreamsPerPod, old.StreamsPerPod) > 0:
+		streams = fmt.Sprintf("Streams at %d an engine", max(next.StreamsPerPod, old.StreamsPerPod))
 	}
 	list := []row{
-		rangeRow("Engine replicas", c, old.Engines, new.Engines),
+		rangeRow("Engine replicas", c, old.Engines, next.Engines),
 	}
-	if old.StreamsPerPod > 0 || new.StreamsPerPod > 0 {
-		list = append(list, rangeRow(streams, c, old.Streams, new.Streams))
+	if old.StreamsPerPod > 0 || next.StreamsPerPod > 0 {
+		list = append(list, rangeRow(streams, c, old.Streams, next.Streams))
 	}
 	gpus := "GPUs"
-	if types := merge(old.GPUTypes, new.GPUTypes); len(types) > 0 {
+	if types := merge(old.GPUTypes, next.GPUTypes); len(types) > 0 {
 		gpus += " (" + strings.Join(types, ", ") + ")"
 	}
 	return append(list,
-		rangeRow(gpus, c, old.GPUs, new.GPUs),
-		rangeRow("Nodes", c, old.Nodes, new.Nodes),
+		rangeRow(gpus, c, old.GPUs, next.GPUs),
+		rangeRow("Nodes", c, old.Nodes, next.Nodes),
 		row{
-			"US dollars a month", dollars(c.Old, old), dollars(c.New, new),
-			spread(signedMoney(new.MonthlyMin-old.MonthlyMin), signedMoney(new.MonthlyMax-old.MonthlyMax)),
+			"US dollars a month", dollars(c.Old, old), dollars(c.New, next),
+			spread(signedMoney(next.MonthlyMin-old.MonthlyMin), signedMoney(next.MonthlyMax-old.MonthlyMax)),
 		},
 	)
 }
@@ -57,7 +57,7 @@ func merge(a, b []string) []string {
 	return list
 }
 
-func rangeRow(name string, c *Capacity, old, new Range) row {
+func rangeRow(name string, c *Capacity, old, next Range) row {
 	text := func(there bool, r Range) string {
 		if !there {
 			return "—"
@@ -65,8 +65,8 @@ func rangeRow(name string, c *Capacity, old, new Range) row {
 		return spread(strconv.Itoa(r.Min), strconv.Itoa(r.Max))
 	}
 	return row{
-		name, text(c.Old != nil, old), text(c.New != nil, new),
-		spread(signed(new.Min-old.Min), signed(new.Max-old.Max)),
+		name, text(c.Old != nil, old), text(c.New != nil, next),
+		spread(signed(next.Min-old.Min), signed(next.Max-old.Max)),
 	}
 }
 
@@ -131,7 +131,7 @@ func (p *Plan) capacitySections() []section {
 		heading: "### Capacity and cost", open: "| | now | after | change |\n|---|--:|--:|--:|\n", noun: "figure", rank: rankCapacity,
 	}
 	for _, r := range c.rows() {
-		s.add("| " + cell(r.name, 200, escapeInline) + " | " + r.old + " | " + r.new + " | " + r.delta + " |\n")
+		s.add("| " + cell(r.name, 200, escapeInline) + " | " + r.old + " | " + r.next + " | " + r.delta + " |\n")
 	}
 	items := section{
 		lead: "<sub>" + cell(c.terms(), 600, escapeInline) + "</sub>\n",
@@ -145,13 +145,13 @@ func (p *Plan) capacitySections() []section {
 		items.lead += "\n> " + cell(note, 300, escapeInline) + "\n"
 	}
 	for _, i := range c.items() {
-		items.add("| " + cell(i.name, 200, code) + " | " + cell(i.what, 300, escapeInline) + " | " + i.old + " | " + i.new + " |\n")
+		items.add("| " + cell(i.name, 200, code) + " | " + cell(i.what, 300, escapeInline) + " | " + i.old + " | " + i.next + " |\n")
 	}
 	return []section{s, items}
 }
 
 // costRow is one thing that costs money, before and after.
-type costRow struct{ name, what, old, new string }
+type costRow struct{ name, what, old, next string }
 
 // items pairs what there is with what there will be, by name.
 func (c *Capacity) items() (list []costRow) {

@@ -161,13 +161,13 @@ func (c *Capacity) text(b *strings.Builder, style Style) {
 	rows := append([]row{{"", "now", "after", "change"}}, c.rows()...)
 	var width [4]int
 	for _, r := range rows {
-		for i, text := range []string{r.name, r.old, r.new, r.delta} {
+		for i, text := range []string{r.name, r.old, r.next, r.delta} {
 			width[i] = max(width[i], columns(clean(text)))
 		}
 	}
 	for _, r := range rows {
 		line := "  " + pad(clean(r.name), width[0], false)
-		for i, text := range []string{r.old, r.new, r.delta} {
+		for i, text := range []string{r.old, r.next, r.delta} {
 			line += "  " + pad(text, width[i+1], true)
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
