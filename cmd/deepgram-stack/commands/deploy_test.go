@@ -19,6 +19,7 @@ import (
 	"github.com/deepgram-gke/deepgram-gke/internal/enginetest"
 	"github.com/deepgram-gke/deepgram-gke/internal/rehearsal"
 	"github.com/deepgram-gke/deepgram-gke/internal/standin"
+	"github.com/deepgram-gke/deepgram-gke/stacks"
 )
 
 func TestDeployFlags(t *testing.T) {
@@ -224,4 +225,24 @@ func TestAsking(t *testing.T) {
 		require.Equal(t, want, s.ask("deploy?"), "%q", answer)
 		require.Contains(t, out.String(), "deploy?")
 	}
+}
+
+func TestSmokeTestGetsWhatWasDeployed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program, seen := filepath.Join(dir, "deepgram-ops"), filepath.Join(dir, "seen")
+	script := "#!/bin/sh\n" +
+		`echo "$@ $DEEPGRAM_API_URL $DEEPGRAM_NAMESPACE $(cat "$KUBECONFIG")" > ` + seen + "\necho tested\n[ \"$4\" != --fail ]\n"
+	require.NoError(t, os.WriteFile(program, []byte(script), 0o700))
+	outputs := stacks.Outputs{
+		"apiUrl": "https://dg.example.com", "namespace": "deepgram", "kubeconfig": stacks.NewSecret("the-cluster"),
+	}
+	var progress bytes.Buffer
+	require.NoError(t, smokeTest(t.Context(), program, []string{"--port-forward"}, outputs, &progress))
+	require.Equal(t, "tested\n", progress.String())
+	text, err := os.ReadFile(seen)
+	require.NoError(t, err)
+	require.Equal(t, "smoke-test --wait 15m --port-forward https://dg.example.com deepgram the-cluster\n", string(text))
+	err = smokeTest(t.Context(), program, []string{"--fail"}, outputs, &progress)
+	require.ErrorContains(t, err, "smoke test: ")
 }

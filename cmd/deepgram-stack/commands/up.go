@@ -25,6 +25,7 @@ type UpOptions struct {
 	Refresh     bool
 	Yes         bool
 	SmokeTest   bool
+	SmokeFlags  []string
 	Message     string
 	Output      string
 }
@@ -58,6 +59,8 @@ func newUp(streams Streams, run func(context.Context, *UpOptions) error) *cobra.
 	f.BoolVarP(&o.Yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&o.SmokeTest, "smoke-test", false,
 		"run `deepgram-ops smoke-test`, beside this program, against what was deployed; its failure is a failure of up")
+	f.StringArrayVar(&o.SmokeFlags, "smoke-flag", nil,
+		"pass this `flag` on to the smoke test, such as --smoke-flag=--port-forward where the API is not to be reached from here")
 	f.StringVar(&o.Message, "message", "", "a `text` to keep in the history of the stack")
 	f.StringVar(&o.Output, "output", "text", "text or json")
 	return cmd
@@ -94,7 +97,7 @@ func up(ctx context.Context, o *UpOptions) error {
 	}
 	o.Streams.warnings(result)
 	if err == nil && smoke != "" {
-		err = smokeTest(ctx, smoke, result.Outputs, o.Streams.Err)
+		err = smokeTest(ctx, smoke, o.SmokeFlags, result.Outputs, o.Streams.Err)
 	}
 	if o.Output == "json" {
 		return errors.Join(err, writeJSON(o.Streams.Out, outcomeOf(o.Stack, "up", result, err)))
@@ -135,21 +138,23 @@ func smokeTester(ctx context.Context) (string, error) {
 
 // smokeTest tests what was deployed. The program gets KUBECONFIG, DEEPGRAM_API_URL
 // and DEEPGRAM_NAMESPACE.
-func smokeTest(ctx context.Context, program string, outputs stacks.Outputs, progress io.Writer) error {
+func smokeTest(ctx context.Context, program string, flags []string, outputs stacks.Outputs, progress io.Writer) error {
 	folder, err := os.MkdirTemp("", "deepgram-stack-smoke-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	kubeconfig := filepath.Join(folder, "kubeconfig")
+	// Pods may still be loading models.
+	cmd := exec.CommandContext(ctx, program, append([]string{"smoke-test", "--wait", "15m"}, flags...)...)
+	cmd.Env = append(os.Environ(),
+		fmt.Sprintf("DEEPGRAM_API_URL=%v", outputs["apiUrl"]), fmt.Sprintf("DEEPGRAM_NAMESPACE=%v", outputs["namespace"]))
 	if secret, ok := outputs["kubeconfig"].(stacks.Secret); ok {
+		kubeconfig := filepath.Join(folder, "kubeconfig")
 		if err := os.WriteFile(kubeconfig, []byte(secret.Reveal()), 0o600); err != nil {
 			return err
 		}
+		cmd.Env = append(cmd.Env, "KUBECONFIG="+kubeconfig)
 	}
-	cmd := exec.CommandContext(ctx, program, "smoke-test")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
-		fmt.Sprintf("DEEPGRAM_API_URL=%v", outputs["apiUrl"]), fmt.Sprintf("DEEPGRAM_NAMESPACE=%v", outputs["namespace"]))
 	cmd.Stdout, cmd.Stderr = progress, progress
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("smoke test: %w; what was deployed stays, look at it before you send traffic to it", err)
