@@ -5,6 +5,7 @@ package workloads
 
 import (
 	"encoding/json"
+	"flag"
 	"maps"
 	"os"
 	"os/exec"
@@ -24,7 +25,14 @@ import (
 	"github.com/deepgram-gke/deepgram-gke/internal/kubetest"
 )
 
-func TestMain(m *testing.M) { kubetest.Main(m) }
+func TestMain(m *testing.M) {
+	// Tests wait, for minutes and for pods, more than they work.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
+	}
+	kubetest.Main(m)
+}
 
 const (
 	opsImage     = "registry.acme.example/deepgram/deepgram-ops:v1"
