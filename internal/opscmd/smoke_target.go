@@ -14,7 +14,9 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/deepgram-gke/deepgram-gke/config"
+	"github.com/deepgram-gke/deepgram-gke/internal/images"
 	"github.com/deepgram-gke/deepgram-gke/internal/smoke"
+	"github.com/deepgram-gke/deepgram-gke/internal/version"
 )
 
 // Variables that stand for flags which are not given. deepgram-stack up sets the
@@ -52,8 +54,8 @@ func (f *smokeTarget) addTo(c *cobra.Command) {
 	fl.StringVar(&f.caFile, "ca-file", "", "trust the authorities in `FILE`, too (PEM; default $"+smokeCAEnv+")")
 	fl.StringVar(&f.host, "host-header", "", "ask for this `HOST`, in HTTP and TLS, whatever --url says")
 	fl.StringSliceVar(&f.resolve, "resolve", nil, "reach `HOST:PORT:ADDRESS` there, without DNS; may be repeated")
-	fl.StringVar(&f.stack, "stack", "", "take URL, namespace, models and image from the configuration of `STACK`")
-	fl.StringVar(&f.dir, "dir", ".", "the project is in `DIR`")
+	fl.StringVarP(&f.stack, "stack", "s", "", "take URL, namespace, models and image from Pulumi.`STACK`.yaml")
+	fl.StringVar(&f.dir, "config-dir", ".", "look for stack files in `DIR`")
 	fl.BoolVar(&f.portForward, "port-forward", false, "reach a pod of the API through the cluster's API server")
 	fl.BoolVar(&f.inCluster, "in-cluster", false, "run as a Job in the cluster; --url may then be one that only pods know")
 	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "reach the cluster by `FILE` (default KUBECONFIG, or the usual file)")
@@ -61,7 +63,7 @@ func (f *smokeTarget) addTo(c *cobra.Command) {
 	fl.StringVarP(&f.namespace, "namespace", "n", "", "Deepgram runs in `NAMESPACE` (default $"+smokeNamespaceEnv+", --stack's, the kubeconfig's)")
 	fl.StringVar(&f.service, "service", smoke.DefaultService, "`NAME` of the API's Service")
 	fl.StringVar(&f.engines, "engine-selector", smoke.DefaultEngines, "`LABELS` of the engines' pods")
-	fl.StringVar(&f.image, "image", "", "with --in-cluster: `IMAGE` of deepgram-ops (default --stack's registry.opsImage)")
+	fl.StringVar(&f.image, "image", "", "with --in-cluster: `IMAGE` of deepgram-ops (default --stack's)")
 	fl.StringVar(&f.program, "image-program", "/deepgram-ops", "`PATH` of deepgram-ops in that image")
 	fl.StringVar(&f.pullSecret, "pull-secret", "", "pull it with this `SECRET`")
 	fl.DurationVar(&f.start, "start-timeout", 3*time.Minute, "the Job must run after this time")
@@ -210,7 +212,13 @@ func (f *smokeTarget) fromStack(c *config.Config, r *reached) error {
 		f.namespace = c.Release.Namespace
 	}
 	if f.image == "" {
-		f.image = c.Registry.OpsImage
+		if f.image = c.Registry.OpsImage; f.image == "" {
+			prefix, err := images.TargetPrefix(c)
+			if err != nil {
+				return &UsageError{err}
+			}
+			f.image = prefix + "/" + images.OpsName + ":" + version.Version
+		}
 	}
 	r.models = expectedModels(&c.Models)
 	return nil

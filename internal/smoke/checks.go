@@ -322,7 +322,7 @@ func (s *tester) streaming(ctx context.Context) (string, error) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Duration(i) * 200 * time.Millisecond):
+			case <-time.After(time.Duration(float64(i)/s.o.Pace*float64(200*time.Millisecond))):
 			}
 			r, err := s.t.stream(ctx, spec)
 			if err == nil {
@@ -428,7 +428,7 @@ func (s *tester) latency(context.Context) (string, error) {
 		}
 		text := fmt.Sprintf("%s p50 %s p90 %s p99 %s", what, duration(p.P50), duration(p.P90), duration(p.P99))
 		seen = append(seen, text)
-		if duration(p.P99) > limit {
+		if exactly(p.P99) > limit {
 			slow = append(slow, fmt.Sprintf("%s (at most %s)", text, limit))
 		}
 	}

@@ -84,6 +84,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	return t.Flush()
 }
 
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // WriteText writes the report for people.
 func (r *LoadReport) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -104,7 +111,7 @@ func (r *LoadReport) WriteText(w io.Writer) error {
 	if r.Streams == 0 {
 		return nil
 	}
-	fmt.Fprintf(w, "\n%d streams on %d engines hold p99 %s%s.\n", r.Streams, r.Engines, duration(r.TargetP99), map[string]string{
+	fmt.Fprintf(w, "\n%s on %s: p99 %s holds%s.\n", count(r.Streams, "stream"), count(r.Engines, "engine"), duration(r.TargetP99), map[string]string{
 		LimitLatency: "; more are slower", LimitCapacity: "; more are refused", LimitErrors: "; more fail", LimitClient: "; more are too many for this machine",
 		LimitMaxStreams: "; more were not tried (--max-streams)", LimitInterrupted: "; it was interrupted before it was known what more do",
 	}[r.Limit])

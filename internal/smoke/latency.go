@@ -28,7 +28,8 @@ func percentiles(list []time.Duration) Percentiles {
 	return Percentiles{Count: len(list), P50: at(.5), P90: at(.9), P99: at(.99), Max: at(1)}
 }
 
-// duration is a percentile as a time.
-func duration(seconds float64) time.Duration {
-	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
-}
+// exactly is a percentile as a time.
+func exactly(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+// duration likewise, for people.
+func duration(seconds float64) time.Duration { return exactly(seconds).Round(time.Millisecond) }

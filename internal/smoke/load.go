@@ -327,7 +327,6 @@ func (l *loader) step(ctx context.Context, n int) (LoadStep, error) {
 func (l *loader) judge(step *LoadStep, failures []*Failure, silent int, lag Percentiles) {
 	capacity := slices.IndexFunc(failures, func(f *Failure) bool { return f.Kind == KindCapacity || f.Kind == KindUnavailable })
 	slow := slices.IndexFunc(failures, func(f *Failure) bool { return f.Kind == KindSlow })
-	p99 := duration(step.Latency.P99)
 	switch {
 	case capacity >= 0:
 		step.Limit, step.Why = LimitCapacity, fmt.Sprintf("%d refused: %s", len(failures), failures[capacity].Message)
@@ -340,8 +339,8 @@ func (l *loader) judge(step *LoadStep, failures []*Failure, silent int, lag Perc
 	case duration(lag.P90) > l.o.TargetP99/4 && duration(lag.P90) > 2*chunkTime:
 		// What this machine sends late comes back late.
 		step.Limit, step.Why = LimitClient, fmt.Sprintf("this machine is too slow for so many: it sent sound %s late; use a larger one", duration(lag.P90))
-	case p99 > l.o.TargetP99:
-		step.Limit, step.Why = LimitLatency, fmt.Sprintf("p99 %s is more than %s (p50 %s, p90 %s)", p99, l.o.TargetP99, duration(step.Latency.P50), duration(step.Latency.P90))
+	case exactly(step.Latency.P99) > l.o.TargetP99:
+		step.Limit, step.Why = LimitLatency, fmt.Sprintf("p99 %s is more than %s (p50 %s, p90 %s)", duration(step.Latency.P99), l.o.TargetP99, duration(step.Latency.P50), duration(step.Latency.P90))
 	default:
 		step.Held = true
 	}
