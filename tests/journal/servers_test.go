@@ -32,7 +32,7 @@ func newCutter(t *testing.T, server string) *cutter {
 	t.Helper()
 	to, err := url.Parse(server)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
 	c := &cutter{url: "https://" + listener.Addr().String()}
@@ -49,13 +49,13 @@ func newCutter(t *testing.T, server string) *cutter {
 }
 
 func (c *cutter) serve(in *net.TCPConn, to string) {
-	defer in.Close()
-	server, err := net.Dial("tcp", to) //nolint:noctx // ends with the connection
+	defer func() { _ = in.Close() }()
+	server, err := net.Dial("tcp", to)
 	if err != nil {
 		return
 	}
 	out := server.(*net.TCPConn)
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	// From the middle of the handshake to some transfers that get through.
 	left := rand.Int64N(2 << 20)
 	if rand.IntN(6) == 0 {

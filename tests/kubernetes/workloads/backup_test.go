@@ -256,7 +256,7 @@ var opening sync.Mutex
 func serve(t *testing.T, handler http.Handler) (address string, refused *atomic.Bool) {
 	t.Helper()
 	refused = &atomic.Bool{}
-	listener, err := net.Listen("tcp", hostAddress+":0") //nolint:noctx // ends with the test
+	listener, err := net.Listen("tcp", hostAddress+":0")
 	require.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refused.Load() && (r.Method == http.MethodPut || r.Method == http.MethodPost) {

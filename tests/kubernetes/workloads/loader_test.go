@@ -59,7 +59,7 @@ func newModelServer(t *testing.T, files map[string][]byte) *modelServer {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", hostAddress+":0") //nolint:noctx // ends with the test
+	listener, err := net.Listen("tcp", hostAddress+":0")
 	require.NoError(t, err)
 	cut := make(chan struct{}, 1)
 	cut <- struct{}{}
