@@ -7,7 +7,8 @@ import (
 
 // NewCloud is a pretended world that holds what the configuration takes for
 // granted: the project, what it names as existing, and the secrets it refers to.
-func NewCloud(cfg *config.Config) (*standin.Cloud, error) {
+// more change how it begins.
+func NewCloud(cfg *config.Config, more ...standin.Option) (*standin.Cloud, error) {
 	options := []standin.Option{
 		standin.Project(cfg.GCP.Project, "100000000001"),
 		standin.Location(cfg.GCP.Region, cfg.GCP.Zone),
@@ -21,7 +22,7 @@ func NewCloud(cfg *config.Config) (*standin.Cloud, error) {
 			options = append(options, standin.SecretValue(reference, value))
 		}
 	}
-	cloud := standin.NewCloud(options...)
+	cloud := standin.NewCloud(append(options, more...)...)
 	for _, thing := range existing(cfg) {
 		if _, err := cloud.Seed(thing.kind, thing.inputs); err != nil {
 			return nil, err
