@@ -110,6 +110,9 @@ type Options struct {
 	// Served tells that the chain was shown by an endpoint: the root may then be
 	// left out, and there is no key.
 	Served bool
+	// Replaced tells that another certificate takes over: that this one ends is only
+	// told.
+	Replaced bool
 }
 
 // CheckText checks a PEM bundle.
@@ -377,12 +380,18 @@ func weakKey(key any) bool {
 // first.
 func (c *checker) validity() {
 	first, good := 0, true
+	ends := func(level Level) Level {
+		if c.o.Replaced {
+			return Info
+		}
+		return level
+	}
 	for i, cert := range c.chain {
 		where := fmt.Sprintf("certificate %d, %s, ", i+1, name(cert))
 		switch {
 		case c.o.Now.After(cert.NotAfter):
 			good = false
-			c.add(CheckValidity, Fail, where+"expired on "+day(cert.NotAfter), "renew it now")
+			c.add(CheckValidity, ends(Fail), where+"expired on "+day(cert.NotAfter), "renew it now")
 		case c.o.Now.Before(cert.NotBefore):
 			good = false
 			c.add(CheckValidity, Fail, where+"is not valid before "+day(cert.NotBefore), "use one that is valid now, or set the clock right")
@@ -397,6 +406,10 @@ func (c *checker) validity() {
 	cert := c.chain[first]
 	left := daysLeft(cert.NotAfter, c.o.Now)
 	what := fmt.Sprintf("certificate %d, %s, expires on %s, in %s", first+1, name(cert), day(cert.NotAfter), count(left, "day"))
+	if c.o.Replaced {
+		c.add(CheckValidity, Info, what+"; another replaces it", "")
+		return
+	}
 	const renew = "renew it: the new one as ingress.certificate, the old one as ingress.previousCertificate"
 	within := func(days int) bool { return cert.NotAfter.Sub(c.o.Now) <= time.Duration(days)*24*time.Hour }
 	switch {

@@ -142,10 +142,15 @@ func TestExpiry(t *testing.T) {
 		assert.Equal(t, certs.CheckValidity, last.Check)
 		assert.Equal(t, want, last.Level, left)
 	}
+	// The one that is replaced may end.
+	r := certs.CheckText(certtest.Bundle(pki.Host, pki.Intermediate), certs.Options{
+		Key: pki.Host.KeyPEM(t), Roots: certtest.Pool(pki.Root), Now: end.Add(time.Hour), Replaced: true,
+	})
+	assert.Equal(t, certs.Info, r.Worst())
 	// The first to end decides, whichever it is.
 	short := certtest.Make(t, now, pki.Root, certtest.Spec{Name: "Short CA", CA: true, To: 20 * dayLong})
 	leaf := certtest.Make(t, now, short, certtest.Spec{Name: "host", Hosts: []string{"dg.example.com"}})
-	r := certs.CheckText(certtest.Bundle(leaf, short), certs.Options{Roots: certtest.Pool(pki.Root), Key: leaf.KeyPEM(t), Now: now})
+	r = certs.CheckText(certtest.Bundle(leaf, short), certs.Options{Roots: certtest.Pool(pki.Root), Key: leaf.KeyPEM(t), Now: now})
 	assert.Equal(t, []string{`warn validity: certificate 2, "CN=Short CA", expires on 2026-07-05, in 20 days`}, notOK(r))
 	assert.Equal(t, 365, r.Certificates[0].Days)
 	assert.Equal(t, 20, r.Certificates[1].Days)

@@ -67,7 +67,8 @@ where none were allowed; 130 interrupted and cleaned up.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return Usagef("%s: %w (%s --help shows the flags)", c.CommandPath(), err, c.CommandPath())
 	})
-	root.AddCommand(newImagesCmd(s), newModelsCmd(s), newJournalCmd(s), newSmokeCmd(s, nil))
+	root.AddCommand(newImagesCmd(s), newModelsCmd(s), newJournalCmd(s), newSmokeCmd(s, nil),
+		newPreflightCmd(s), newCertCmd(s))
 	return root
 }
 

@@ -285,7 +285,7 @@ func nameCases() []try {
 			previous := w.cfg.Ingress.Certificate
 			w.cfg.Ingress.PreviousCertificate = &previous
 			w.o.Now = w.pki.Host.Cert.NotAfter.Add(-24 * time.Hour)
-		}, want: pass, message: "in 1 day (a new one replaces it)"},
+		}, want: pass, message: "in 1 day; another replaces it"},
 		{id: "previous-certificate", name: "for another host", change: func(w *world) {
 			previous := w.cfg.Ingress.Certificate
 			w.cfg.Ingress.PreviousCertificate = &previous
