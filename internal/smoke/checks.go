@@ -23,7 +23,7 @@ func (s *tester) patiently(ctx context.Context, ask func(context.Context) (strin
 	told := ""
 	for {
 		message, err := ask(ctx)
-		if err == nil || !time.Now().Add(pollEvery).Before(until) {
+		if err == nil || !time.Now().Add(pollEvery).Before(until) || asFailure(err).stays() {
 			return message, err
 		}
 		if f := asFailure(err); f.Message != told {
@@ -322,7 +322,7 @@ func (s *tester) streaming(ctx context.Context) (string, error) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Duration(float64(i)/s.o.Pace*float64(200*time.Millisecond))):
+			case <-time.After(time.Duration(float64(i) / s.o.Pace * float64(200*time.Millisecond))):
 			}
 			r, err := s.t.stream(ctx, spec)
 			if err == nil {

@@ -69,6 +69,15 @@ func (f *Failure) everywhere() bool {
 	return false
 }
 
+// stays tells that waiting does not help.
+func (f *Failure) stays() bool {
+	switch f.Kind {
+	case KindTLS, KindScheme, KindRedirect, KindUnauthorized, KindForbidden:
+		return true
+	}
+	return false
+}
+
 // transportFailure is the sentence of an error below HTTP.
 func transportFailure(err error, t *Target, limit time.Duration) *Failure {
 	var known *Failure

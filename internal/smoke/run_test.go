@@ -194,6 +194,12 @@ func TestWaitsForTheEngine(t *testing.T) {
 		r, err = smoke.Run(t.Context(), target, smoke.Options{Wait: 5 * time.Minute})
 		require.NoError(t, err)
 		require.NoError(t, r.Err())
+
+		// A key that is missing does not come by waiting.
+		begin = time.Now()
+		_, err = smoke.Run(t.Context(), serve(t, &smoketest.API{Key: "k"}), smoke.Options{Wait: 5 * time.Minute})
+		require.NoError(t, err)
+		assert.Zero(t, time.Since(begin))
 	})
 }
 

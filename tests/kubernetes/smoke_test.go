@@ -77,7 +77,10 @@ func smokeTest(ctx context.Context, n *kubetest.Node, namespace string, errs *no
 	var out bytes.Buffer
 	code := opscmd.Run(ctx, append(append([]string{"smoke-test"}, args...), "--kubeconfig", n.KubeconfigFile(), "--namespace", namespace, "--output", "json"),
 		opscmd.Streams{In: strings.NewReader(""), Out: &out, Err: errs, LookupEnv: func(name string) (string, bool) {
-			return "canary-key", name == "DEEPGRAM_API_KEY"
+			if name == "DEEPGRAM_API_KEY" {
+				return "canary-key", true
+			}
+			return "", false
 		}})
 	return code, out.String()
 }
