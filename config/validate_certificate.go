@@ -115,8 +115,12 @@ func (v *validator) validity(path string, chain []*x509.Certificate) {
 	for i, cert := range chain {
 		switch {
 		case v.now.After(cert.NotAfter):
+			fix := "renew it, see docs/certificates.md"
+			if strings.HasPrefix(path, "ingress.previousCertificate.") {
+				fix = "remove ingress.previousCertificate: nobody can use it any more"
+			}
 			v.problem(path, "", fmt.Sprintf("has certificate %d, %s, which expired on %s", i+1, quote(cert.Subject.String()),
-				cert.NotAfter.UTC().Format(time.DateOnly)), "", "renew it, see docs/configuration.md")
+				cert.NotAfter.UTC().Format(time.DateOnly)), "", fix)
 		case v.now.Before(cert.NotBefore):
 			v.problem(path, "", fmt.Sprintf("has certificate %d, %s, which is not valid before %s", i+1, quote(cert.Subject.String()),
 				cert.NotBefore.UTC().Format(time.DateOnly)), "", "use one that is valid now")

@@ -106,8 +106,9 @@ func TestPublishIsReproducibleAndNotRoot(t *testing.T) {
 	}
 	st, err := os.Stat(bin)
 	require.NoError(t, err)
-	// Half of it are the client libraries of the journal's object stores.
-	assert.Less(t, st.Size(), int64(100<<20), "the program is small")
+	// Half of it are the client libraries of object stores and of the APIs that
+	// preflight asks; without symbols, as it is published, it is a quarter smaller.
+	assert.Less(t, st.Size(), int64(120<<20), "the program is small")
 	dst := newRegistry(t, "")
 	pem := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(pem, []byte("-----BEGIN CERTIFICATE-----\n"), 0o600))
