@@ -231,8 +231,12 @@ var (
 // maxLog is how much of an engine's log is read, from its beginning.
 const maxLog = 4 << 20
 
+// needsGPU is the setting of an engine to start with a GPU or not at all.
+var needsGPU = regexp.MustCompile(`(?m)^\s*gpu_required\s*=\s*true\b`)
+
 // GPU looks whether every engine uses a GPU: its log says so when it starts. Where
-// the beginning of a log is gone, it cannot be said.
+// the beginning of a log is gone, an engine that runs although it is set to start
+// with a GPU or not at all has one; of others it cannot be said.
 func (c *Cluster) GPU(ctx context.Context) (string, error) {
 	pods, err := c.engines(ctx)
 	switch {
@@ -298,7 +302,24 @@ func (c *Cluster) device(ctx context.Context, p *corev1.Pod) (string, error) {
 	if gpus := p.Spec.Containers[ct].Resources.Limits["nvidia.com/gpu"]; gpus.IsZero() {
 		return "", fail(KindCPU, "set engine.resources.gpus to 1", "engine %s has no GPU: its container asks for none", p.Name)
 	}
+	if name := c.requires(ctx, p); name != "" {
+		return "runs, and ConfigMap " + name + " lets it start with a GPU only (gpu_required)", nil
+	}
 	return "", Skipped("the log of %s no longer has its beginning, where the device is named: restart the engine, or look at its GPU use", p.Name)
+}
+
+// requires is the ConfigMap of a pod that lets its engine start with a GPU only.
+func (c *Cluster) requires(ctx context.Context, p *corev1.Pod) string {
+	for _, v := range p.Spec.Volumes {
+		if v.ConfigMap == nil {
+			continue
+		}
+		m, err := c.Client.CoreV1().ConfigMaps(c.Namespace).Get(ctx, v.ConfigMap.Name, metav1.GetOptions{})
+		if err == nil && needsGPU.MatchString(m.Data["engine.toml"]) {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 // lineOf is the line of the first match.

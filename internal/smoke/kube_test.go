@@ -100,6 +100,17 @@ func TestGPUIsNotGuessed(t *testing.T) {
 			})
 		}
 	}
+	configured := testPod("e", "deepgram-engine", corev1.ConditionTrue, true)
+	configured.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{
+		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "deepgram-engine-config"}},
+	}}}
+	config := func(text string) func(*fake.Clientset) {
+		return func(c *fake.Clientset) {
+			require.NoError(t, c.Tracker().Add(&corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: "deepgram-engine-config", Namespace: "dg"}, Data: map[string]string{"engine.toml": text},
+			}))
+		}
+	}
 	for name, row := range map[string]struct {
 		pod     *corev1.Pod
 		change  func(*fake.Clientset)
@@ -107,6 +118,8 @@ func TestGPUIsNotGuessed(t *testing.T) {
 		says    string
 	}{
 		"log without its beginning": {testPod("e", "deepgram-engine", corev1.ConditionTrue, true), nil, Skip, "no longer has its beginning"},
+		"starts with a GPU only":    {configured, config("[health]\n  gpu_required = true\n"), Pass, "lets it start with a GPU only"},
+		"starts without one too":    {configured, config("[health]\n  gpu_required = false\n"), Skip, "no longer has its beginning"},
 		"no GPU asked for":          {testPod("e", "deepgram-engine", corev1.ConditionTrue, false), nil, Fail, "engine e has no GPU: its container asks for none"},
 		"none ready":                {testPod("e", "deepgram-engine", corev1.ConditionFalse, true), nil, Fail, "namespace dg has no ready engine"},
 		"may not list pods":         {testPod("e", "deepgram-engine", corev1.ConditionTrue, true), forbid("list", "pods"), Skip, "not permitted: listing pods in namespace dg; grant the role container.viewer"},
