@@ -32,6 +32,8 @@ type Billing struct {
 	ServiceAccount pulumi.StringOutput `pulumi:"serviceAccount"`
 	// Storage says in words what holds the journals, and what that is at least.
 	Storage pulumi.StringOutput `pulumi:"storage"`
+	// JournalClass is the class of the claim that is made here; empty where none is.
+	JournalClass string
 	// Ready is what the release has to wait for: billing's pods cannot start
 	// without it.
 	Ready []pulumi.Resource

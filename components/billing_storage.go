@@ -93,8 +93,10 @@ func (b *billing) journal() error {
 		// The volume is made where the first pod that uses it runs: not before.
 		ready[k] = pulumi.String(v)
 	}
+	meta := b.meta(a.claim(), ready)
+	meta.Labels = stringMap(with(a.KubernetesLabels, map[string]string{BackupLabel: "journals"}))
 	claim, err := corev1.NewPersistentVolumeClaim(b.ctx, b.name+"-journal", &corev1.PersistentVolumeClaimArgs{
-		Metadata: b.meta(a.claim(), ready),
+		Metadata: meta,
 		Spec: &corev1.PersistentVolumeClaimSpecArgs{
 			AccessModes:      pulumi.ToStringArray([]string{mode}),
 			StorageClassName: pulumi.String(a.className()),
@@ -111,6 +113,7 @@ func (b *billing) journal() error {
 		return err
 	}
 	b.Ready = append(b.Ready, claim)
+	b.JournalClass = a.className()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -58,6 +59,12 @@ type DeepgramReleaseArgs struct {
 	Ingress config.Ingress
 	// Billing is the airgapped mode.
 	Billing config.Billing
+	// CertificateExpires is when the API's certificate ends, for the alert and the
+	// dashboard; zero where that is not known.
+	CertificateExpires time.Time
+	// GCPProject is the project of Google Managed Prometheus. Required with
+	// Monitoring.Mode google and Scaling.KEDA.
+	GCPProject string
 	// Values are raw chart values merged last.
 	Values map[string]any
 	// Zone is the zone of the engines and of the models disk. Required.
@@ -174,12 +181,15 @@ func NewDeepgramRelease(
 	if err := b.entrances(); err != nil {
 		return nil, err
 	}
-	if err := b.alertRules(plan.inputs.AlertGroups()); err != nil {
+	if err := b.monitoring(plan); err != nil {
 		return nil, err
 	}
 	values := plan.resolve(args)
 	release, err := b.release(values)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.scaledObjects(plan, release); err != nil {
 		return nil, err
 	}
 

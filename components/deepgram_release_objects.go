@@ -192,35 +192,6 @@ func (b *releaseBuilder) criticalPodsQuota() error {
 	return nil
 }
 
-// alertRules hands the alert rules to a Prometheus that is not the release's own;
-// the bundled one has them from its chart.
-func (b *releaseBuilder) alertRules(groups []any) error {
-	m := b.args.Monitoring
-	if m.Mode == "bundled" || m.Rules == "none" || len(groups) == 0 {
-		return nil
-	}
-	meta := b.meta(b.args.Release.Name + "-alerts")
-	if m.Rules != "google" {
-		labels := map[string]string{"release": b.args.Release.Name}
-		if len(m.RuleLabels) > 0 {
-			labels = m.RuleLabels
-		}
-		all := maps.Clone(b.args.Labels)
-		if all == nil {
-			all = map[string]string{}
-		}
-		maps.Copy(all, labels)
-		meta.Labels = stringMap(all)
-	}
-	_, err := resources.NewAlertRules(b.ctx, b.name+"-alerts", m.Rules == "google", &resources.AlertRulesArgs{
-		Metadata: meta, Spec: &resources.AlertRulesSpec{Groups: resolveValue(groups, nil).(pulumi.Array)},
-	}, b.child()...)
-	if err != nil {
-		return fmt.Errorf("alert rules: %w", err)
-	}
-	return nil
-}
-
 // release installs the chart (guide G-D.1).
 func (b *releaseBuilder) release(values pulumi.Map) (*resources.Release, error) {
 	a := b.args

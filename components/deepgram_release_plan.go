@@ -148,19 +148,7 @@ func (a *DeepgramReleaseArgs) problems() (errs []error) {
 		need(a.IngressAddressName, "IngressAddressName", " with Ingress.Enabled")
 		need(a.CertificateNames, "CertificateNames", " with Ingress.Enabled")
 	}
-	switch a.Monitoring.Mode {
-	case "bundled", "existing":
-	default:
-		fail("Monitoring.Mode: %q must be bundled or existing", a.Monitoring.Mode)
-	}
-	switch a.Monitoring.Rules {
-	case "", "operator", "google", "none":
-	default:
-		fail("Monitoring.Rules: %q must be operator, google or none", a.Monitoring.Rules)
-	}
-	if a.Grafana.Enabled && a.Monitoring.Mode == "existing" {
-		fail("Grafana.Enabled: Grafana comes with the bundled monitoring; switch it off, or set Monitoring.Mode to bundled")
-	}
+	a.monitoringProblems(fail)
 	if a.grafana() {
 		if a.Grafana.Host == "" {
 			fail("Grafana.Host: is required with Grafana.Enabled")
@@ -236,13 +224,19 @@ func (a *DeepgramReleaseArgs) chartInputs() chart.Inputs {
 			CapacityRatio:               orZero(a.Scaling.Engine.CapacityRatio),
 			ScaleUpStabilizationSeconds: a.Scaling.Engine.ScaleUpStabilizationSeconds,
 			EngineToAPIRatio:            a.Scaling.EngineToAPIRatio,
+			KEDA:                        a.Scaling.Auto && a.Scaling.KEDA.Enabled,
 		},
 		Monitoring: chart.Monitoring{
 			Bundled: a.Monitoring.Mode == "bundled", Namespaces: a.Monitoring.Namespaces,
 			RetentionDays: a.Monitoring.RetentionDays, StorageGb: a.Monitoring.StorageGb,
 			Grafana: a.grafana(), GrafanaStorageGb: a.Grafana.StorageGb,
 		},
-		Extra: a.Values,
+		Alerts: chart.Alerts(a.Monitoring.Alerts),
+		Host:   a.Ingress.Host,
+		Extra:  a.Values,
+	}
+	if a.Ingress.Enabled && !a.CertificateExpires.IsZero() {
+		in.CertificateExpires = a.CertificateExpires.Unix()
 	}
 	if !a.Ingress.Enabled {
 		in.GracePeriodSeconds = 1800 // the chart's default

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deepgram-gke/deepgram-gke/config"
 )
 
 func TestTwoDeepgramReleasesInOneCluster(t *testing.T) {
@@ -166,7 +169,8 @@ func TestDeepgramReleaseVariants(t *testing.T) {
 				assert.NotContains(t, string(text), "canary")
 				assert.NotContains(t, string(text), "\uE000")
 				stack := dig(t, in, "values/kube-prometheus-stack").(map[string]any)
-				assert.Contains(t, dig(t, stack, "additionalPrometheusRulesMap/deepgram/groups/0/rules/1/expr"), "> 108000", "30 h with a daily backup")
+				journal := alertRule(t, dig(t, stack, "additionalPrometheusRulesMap/deepgram/groups"), "DeepgramJournalCopyOld")
+				assert.Contains(t, journal["expr"], "> 108000", "30 h with a daily backup")
 				assert.Empty(t, rec.of("kubernetes:monitoring.coreos.com/v1:PrometheusRule"), "the chart makes it")
 			},
 		},
@@ -180,8 +184,11 @@ func TestDeepgramReleaseVariants(t *testing.T) {
 				rule := inputsOf(rec.named(t, "dg-alerts"))
 				assert.Equal(t, "PrometheusRule", rule["kind"])
 				assert.Equal(t, map[string]any{"team": "voice", "prometheus": "main"}, dig(t, rule, "metadata/labels"))
-				assert.Equal(t, "DeepgramJournalCopyOld", dig(t, rule, "spec/groups/0/rules/1/alert"))
-				assert.Contains(t, dig(t, rule, "spec/groups/0/rules/1/expr"), "> 172800")
+				journal := alertRule(t, dig(t, rule, "spec/groups"), "DeepgramJournalCopyOld")
+				assert.Contains(t, journal["expr"], "> 172800")
+				assert.Empty(t, rec.of("kubernetes:monitoring.googleapis.com/v1:PodMonitoring"), "its owner scrapes")
+				dashboard := inputsOf(rec.named(t, "dg-dashboard"))
+				assert.Equal(t, map[string]any{"team": "voice", "grafana_dashboard": "1"}, dig(t, dashboard, "metadata/labels"))
 			},
 		},
 		"alerts for Google Managed Prometheus": {
@@ -189,8 +196,66 @@ func TestDeepgramReleaseVariants(t *testing.T) {
 			func(t *testing.T, rec *releaseRecorder) {
 				rule := inputsOf(rec.named(t, "dg-alerts"))
 				assert.Equal(t, "monitoring.googleapis.com/v1", rule["apiVersion"])
-				assert.Equal(t, "Rules", rule["kind"])
-				assert.Equal(t, "DeepgramJournalCopyOld", dig(t, rule, "spec/groups/0/rules/1/alert"))
+				assert.Equal(t, "ClusterRules", rule["kind"], "Rules would not see what other namespaces' exporters show")
+				assert.NotContains(t, dig(t, rule, "metadata"), "namespace")
+				alertRule(t, dig(t, rule, "spec/groups"), "DeepgramJournalCopyOld")
+			},
+		},
+		"Google Managed Prometheus and KEDA": {
+			func(a *DeepgramReleaseArgs) {
+				a.Monitoring.Mode, a.Monitoring.Rules, a.Grafana.Enabled = "google", "", false
+				a.Scaling.KEDA = config.KEDA{Enabled: true, PollingSeconds: 15}
+				a.GCPProject = "acme"
+			},
+			func(t *testing.T, rec *releaseRecorder) {
+				assert.Equal(t, "ClusterRules", inputsOf(rec.named(t, "dg-alerts"))["kind"])
+				pods := inputsOf(rec.named(t, "dg-engines"))
+				assert.Equal(t, map[string]any{"app": "deepgram-engine", "app.kubernetes.io/instance": "deepgram"}, dig(t, pods, "spec/selector/matchLabels"))
+				assert.Equal(t, "metrics", dig(t, pods, "spec/endpoints/0/port"))
+				scaler := inputsOf(rec.named(t, "dg-keda-deepgram-engine"))
+				trigger := dig(t, scaler, "spec/triggers/0")
+				assert.Equal(t, "https://monitoring.googleapis.com/v1/projects/acme/location/global/prometheus", dig(t, trigger, "metadata/serverAddress"))
+				authentication := inputsOf(rec.named(t, "dg-keda-authentication"))
+				assert.Equal(t, dig(t, authentication, "metadata/name"), dig(t, trigger, "authenticationRef/name"))
+				assert.Equal(t, "gcp", dig(t, authentication, "spec/podIdentity/provider"))
+			},
+		},
+		"KEDA asks the bundled Prometheus": {
+			func(a *DeepgramReleaseArgs) { a.Scaling.KEDA = config.KEDA{Enabled: true, PollingSeconds: 15} },
+			func(t *testing.T, rec *releaseRecorder) {
+				values := inputsOf(rec.named(t, "dg-release"))["values"]
+				assert.Equal(t, false, dig(t, values, "scaling/auto/enabled"), "the chart's autoscalers would fight with KEDA's")
+				assert.Equal(t, map[string]any{"includeDependency": false}, dig(t, values, "prometheus-adapter"), "KEDA serves the same API")
+				assert.Empty(t, rec.of("kubernetes:keda.sh/v1alpha1:TriggerAuthentication"))
+				engine := rec.named(t, "dg-keda-deepgram-engine")
+				assert.Contains(t, dependsOn(engine), "dg-release", "there is nothing to scale before it")
+				spec := dig(t, inputsOf(engine), "spec")
+				assert.Equal(t, map[string]any{"name": "deepgram-engine"}, dig(t, spec, "scaleTargetRef"))
+				assert.InDelta(t, 2, dig(t, spec, "minReplicaCount"), 0)
+				assert.InDelta(t, 10, dig(t, spec, "maxReplicaCount"), 0)
+				assert.InDelta(t, 120, dig(t, spec, "advanced/horizontalPodAutoscalerConfig/behavior/scaleUp/stabilizationWindowSeconds"), 0)
+				assert.Equal(t, map[string]any{
+					"serverAddress": "http://dg-prometheus-stack-prometheus.deepgram.svc:9090", "threshold": "30", "ignoreNullValues": "false",
+					"query": `sum(engine_active_requests{namespace="deepgram", kind="stream"})`,
+				}, dig(t, spec, "triggers/0/metadata"))
+				api := dig(t, inputsOf(rec.named(t, "dg-keda-deepgram-api")), "spec")
+				assert.Equal(t, "1", dig(t, api, "triggers/0/metadata/threshold"))
+			},
+		},
+		"a certificate that ends": {
+			func(a *DeepgramReleaseArgs) { a.CertificateExpires = time.Unix(1800000000, 0) },
+			func(t *testing.T, rec *releaseRecorder) {
+				groups := dig(t, inputsOf(rec.named(t, "dg-release")), "values/kube-prometheus-stack/additionalPrometheusRulesMap/deepgram/groups")
+				text, err := json.Marshal(groups)
+				require.NoError(t, err)
+				assert.Contains(t, string(text), "vector(1800000000) - time()")
+				alertRule(t, groups, "DeepgramCertificateEnds")
+			},
+		},
+		"no dashboard": {
+			func(a *DeepgramReleaseArgs) { a.Monitoring.Dashboard = false },
+			func(t *testing.T, rec *releaseRecorder) {
+				assert.Empty(t, rec.of("kubernetes:core/v1:ConfigMap"))
 			},
 		},
 		"alerts for nobody": {
@@ -210,6 +275,20 @@ func TestDeepgramReleaseVariants(t *testing.T) {
 			tt.check(t, runRelease(t, one(args)))
 		})
 	}
+}
+
+// alertRule finds an alert in groups of rules.
+func alertRule(t *testing.T, groups any, name string) map[string]any {
+	t.Helper()
+	for _, group := range groups.([]any) {
+		for _, rule := range group.(map[string]any)["rules"].([]any) {
+			if rule := rule.(map[string]any); rule["alert"] == name {
+				return rule
+			}
+		}
+	}
+	require.Failf(t, "missing", "alert %s", name)
+	return nil
 }
 
 func TestDeepgramReleaseReportsEveryMistake(t *testing.T) {

@@ -96,9 +96,11 @@ type GpuClusterArgs struct {
 	Billing bool
 	// Filestore switches on the driver for shared volumes.
 	Filestore bool
-	// ManagedPrometheus switches on Google's own collection; off because the chart
-	// brings Prometheus.
+	// ManagedPrometheus switches on Google's own collection, of GPUs and pods too;
+	// off because the chart brings Prometheus.
 	ManagedPrometheus bool
+	// BackupAgent switches on the agent of Backup for GKE.
+	BackupAgent bool
 	// NodeServiceAccount is the e-mail address of a service account to use for the
 	// nodes instead of making one. It has to have its roles.
 	NodeServiceAccount pulumi.StringInput
@@ -320,7 +322,7 @@ func (c *gpuCluster) cluster() error {
 			EnableComponents: pulumi.ToStringArray([]string{"SYSTEM_COMPONENTS", "WORKLOADS"}),
 		},
 		MonitoringConfig: &container.ClusterMonitoringConfigArgs{
-			EnableComponents: pulumi.ToStringArray([]string{"SYSTEM_COMPONENTS"}),
+			EnableComponents: pulumi.ToStringArray(a.measured()),
 			// GKE switches it on by itself: two Prometheus would scrape every engine.
 			ManagedPrometheus: &container.ClusterMonitoringConfigManagedPrometheusArgs{
 				Enabled: pulumi.Bool(a.ManagedPrometheus),
@@ -328,6 +330,11 @@ func (c *gpuCluster) cluster() error {
 		},
 		DeletionProtection: pulumi.Bool(a.deletionProtection()),
 		ResourceLabels:     stringMap(a.Labels),
+	}
+	if a.BackupAgent {
+		args.AddonsConfig.(*container.ClusterAddonsConfigArgs).GkeBackupAgentConfig = &container.ClusterAddonsConfigGkeBackupAgentConfigArgs{
+			Enabled: pulumi.Bool(true),
+		}
 	}
 	c.privateCluster(args)
 	cluster, err := container.NewCluster(c.ctx, c.name+"-cluster", args, c.options(
@@ -455,4 +462,14 @@ func tagsOf(pools []container.GetClusterNodePool) []string {
 		}
 	}
 	return tags
+}
+
+// measured are the parts that GKE measures: with its own Prometheus also what the
+// alerts ask of pods and autoscalers, and the GPUs.
+func (a *GpuClusterArgs) measured() []string {
+	parts := []string{"SYSTEM_COMPONENTS"}
+	if a.ManagedPrometheus {
+		parts = append(parts, "POD", "DEPLOYMENT", "STATEFULSET", "HPA", "DCGM")
+	}
+	return parts
 }

@@ -18,6 +18,7 @@ const (
 	apiDNS              = "dns.googleapis.com"
 	apiStorage          = "storage.googleapis.com"
 	apiFilestore        = "file.googleapis.com"
+	apiBackup           = "gkebackup.googleapis.com"
 	// Workload Identity asks it for the tokens of an account.
 	apiCredentials = "iamcredentials.googleapis.com"
 )

@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -56,6 +57,11 @@ func (c *Config) Complete() {
 		streams := 30 // what the guide's production uses on an L4
 		e.StreamsPerPod = &streams
 	}
+	if c.Monitoring.Mode == "google" {
+		setDefault(&c.Monitoring.Rules, "google")
+	}
+	setDefault(&c.Monitoring.Rules, "operator")
+	setDefault(&c.Backup.Location, c.GCP.Region)
 	c.Billing.complete()
 	setDefault(&c.Billing.Backup.Location, c.GCP.Region)
 	if c.Billing.Enabled && c.Billing.Architecture == "standard" {
@@ -180,6 +186,25 @@ func (p *Pools) byRole() []rolePool {
 func (c *Certificate) complete(prefix string) {
 	if c.Bundle != "" && c.Existing == "" {
 		setDefault(&c.Name, prefix+"-ilb-cert-"+certificateHash(c.Bundle))
+	}
+}
+
+// Expires is the end of the first certificate of the bundle to end; zero where the
+// certificate is not known here.
+func (c *Certificate) Expires() (end time.Time) {
+	rest := []byte(c.Bundle)
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return end
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			continue // Validate tells of it
+		}
+		if end.IsZero() || cert.NotAfter.Before(end) {
+			end = cert.NotAfter
+		}
 	}
 }
 

@@ -40,6 +40,8 @@ type Config struct {
 	Monitoring Monitoring `json:"monitoring"`
 	// Billing is the airgapped licence terminal and its usage journal.
 	Billing Billing `json:"billing"`
+	// Backup is the backup of the namespace by Velero or Backup for GKE.
+	Backup Backup `json:"backup"`
 	// Values are raw chart values, merged last, for what has no key yet. Every
 	// key is checked against the chart's known keys, because the chart ignores
 	// unknown ones without a word.
@@ -478,13 +480,29 @@ type Scaling struct {
 	API APIScaling `json:"api"`
 	// EngineToAPIRatio is how many Engine pods one API pod serves: 1 to 16.
 	EngineToAPIRatio int `json:"engineToApiRatio" default:"1" min:"1"`
+	// KEDA lets KEDA scale, instead of the chart's own autoscalers.
+	KEDA KEDA `json:"keda"`
+}
+
+// KEDA lets KEDA scale: it gets a ScaledObject for the engines and one for the
+// API, and the chart's autoscalers and their adapter are left out. KEDA itself must
+// be in the cluster; it is not installed.
+type KEDA struct {
+	// Enabled uses KEDA; needs scaling.auto.
+	Enabled bool `json:"enabled" default:"false"`
+	// PrometheusURL is the Prometheus that KEDA asks. Required with
+	// monitoring.mode existing.
+	PrometheusURL string `json:"prometheusUrl" derived:"the bundled Prometheus, or with monitoring.mode google Google's" format:"https-url"`
+	// PollingSeconds is how often KEDA asks.
+	PollingSeconds int `json:"pollingSeconds" default:"15" min:"1" max:"600"`
 }
 
 // EngineScaling is the number of Engine pods and what changes it. Exactly one
 // of the targets is used: streamsPerPod, batchRequestsPerPod,
 // ttsRequestsPerPod or capacityRatio.
 type EngineScaling struct {
-	// Replicas is the number where auto is off.
+	// Replicas is the number where auto is off, and with KEDA the number with which
+	// an update of the release begins, unless minReplicas is more.
 	Replicas int `json:"replicas" default:"1" min:"1" max:"1000"`
 	// MinReplicas is the fewest.
 	MinReplicas int `json:"minReplicas" default:"2" min:"1" max:"1000"`
@@ -509,11 +527,12 @@ type APIScaling struct {
 	Replicas int `json:"replicas" default:"1" min:"1" max:"1000"`
 }
 
-// Monitoring says whose Prometheus is used.
+// Monitoring says whose Prometheus is used, and what it warns of.
 type Monitoring struct {
 	// Mode is bundled (this release brings Prometheus, its adapter and Grafana),
-	// or existing (another release's, or the cluster's own).
-	Mode string `json:"mode" default:"bundled" enum:"bundled,existing"`
+	// existing (another release's, or the cluster's own), or google (Google Managed
+	// Prometheus, which is then switched on in a cluster that is made here).
+	Mode string `json:"mode" default:"bundled" enum:"bundled,existing,google"`
 	// Namespaces are further namespaces whose engines the bundled Prometheus
 	// scrapes, for releases beside this one with mode existing.
 	Namespaces []string `json:"namespaces" format:"dns-label"`
@@ -521,13 +540,40 @@ type Monitoring struct {
 	RetentionDays int `json:"retentionDays" default:"15" min:"1" max:"730"`
 	// StorageGb is the size of Prometheus's volume in GB.
 	StorageGb int `json:"storageGb" default:"50" min:"1" max:"65536"`
-	// Rules says what takes the alert rules where mode is existing: operator (a
-	// PrometheusRule, for the Prometheus operator), google (Rules, for Google
+	// Rules says what takes the alert rules where mode is not bundled: operator (a
+	// PrometheusRule, for the Prometheus operator), google (ClusterRules, for Google
 	// Managed Prometheus) or none. The bundled Prometheus always has them.
-	Rules string `json:"rules" default:"operator" enum:"operator,google,none"`
+	Rules string `json:"rules" derived:"google with mode google, otherwise operator" enum:",operator,google,none"`
 	// RuleLabels are the labels by which the operator's Prometheus finds rules;
 	// only with mode existing and rules operator.
 	RuleLabels map[string]string `json:"ruleLabels" derived:"release: <release.name>" format:"labels"`
+	// Dashboard makes the Grafana dashboard: a ConfigMap with the label
+	// grafana_dashboard, which the sidecar of the bundled Grafana, or of yours, reads.
+	Dashboard bool `json:"dashboard" default:"true"`
+	// GPUMetrics lets GKE install NVIDIA's DCGM exporter in a cluster that is made
+	// here, for the graphs of the GPUs and the alert DeepgramGPUIdle. GKE does so
+	// only with its managed Prometheus, whose samples cost. Mode google has it.
+	GPUMetrics bool `json:"gpuMetrics" default:"false"`
+	// Alerts are the thresholds of the alerts (docs/alerts.md); 0 leaves one out.
+	Alerts Alerts `json:"alerts"`
+}
+
+// Alerts are the thresholds of the alerts; 0 leaves one out.
+type Alerts struct {
+	// StreamLatencyMilliseconds is the longest p99 of the latency of streams.
+	StreamLatencyMilliseconds int `json:"streamLatencyMilliseconds" default:"1500" min:"0" max:"60000"`
+	// ErrorPercent is the largest share of requests answered with 5xx.
+	ErrorPercent int `json:"errorPercent" default:"5" min:"0" max:"100"`
+	// RefusedPercent is the largest share of requests answered with 4xx, of which
+	// 429 is the one for missing capacity.
+	RefusedPercent int `json:"refusedPercent" default:"5" min:"0" max:"100"`
+	// CapacityPercent is the largest share of the engines' capacity in use (guide G-A).
+	CapacityPercent int `json:"capacityPercent" default:"70" min:"0" max:"100"`
+	// CertificateDays is the least time that the API's certificate has left, in
+	// days; below 7 days the alert is critical (guide G-M.cert).
+	CertificateDays int `json:"certificateDays" default:"30" min:"0" max:"365"`
+	// Runbooks is the page with a heading for each alert, to which alerts link.
+	Runbooks string `json:"runbooks" default:"https://github.com/deepgram-gke/deepgram-gke/blob/main/docs/alerts.md" format:"https-url"`
 }
 
 // Billing is the airgapped licence terminal and its usage journal (airgapped guide).
@@ -565,6 +611,9 @@ type Billing struct {
 	// in a folder for each pod. Only where the engines' volume is writable by many:
 	// a claim given by values.engine.modelManager.volumes.customVolumeClaim.
 	ShareModels bool `json:"shareModels" default:"false"`
+	// DeliveryDays is the longest time between two deliveries of the journals to
+	// Deepgram: as long, at least, every copy has to be kept.
+	DeliveryDays int `json:"deliveryDays" default:"31" min:"1" max:"3650"`
 	// Backup is the daily copy of the journals.
 	Backup BillingBackup `json:"backup"`
 }
@@ -630,6 +679,29 @@ type BackupVolume struct {
 	Server string `json:"server" format:"server"`
 	// Path is the path that the NFS server exports.
 	Path string `json:"path" format:"path"`
+}
+
+// Backup is a scheduled backup of the release's namespace: its objects, its
+// Secrets and the volume of the journals (guide G-M.backup). The models disk is
+// never in it: models can be loaded again. See docs/backup.md.
+type Backup struct {
+	// Mode is none, gke (Backup for GKE: plans are made, and its agent is switched on
+	// in a cluster that is made here) or velero (a Schedule for a Velero that is in
+	// the cluster; it is not installed).
+	Mode string `json:"mode" default:"none" enum:"none,gke,velero"`
+	// Schedule is a cron expression in UTC.
+	Schedule string `json:"schedule" default:"0 3 * * *" format:"cron"`
+	// RetentionDays is how long a backup is kept. With billing it must be
+	// billing.deliveryDays or more.
+	RetentionDays int `json:"retentionDays" default:"90" min:"1" max:"3650"`
+	// LockDays is how long nobody can delete a backup; only with mode gke.
+	LockDays int `json:"lockDays" default:"0" min:"0" max:"90"`
+	// Location is the region of the backups; only with mode gke.
+	Location string `json:"location" derived:"gcp:region" format:"region"`
+	// VeleroNamespace is Velero's own namespace; only with mode velero.
+	VeleroNamespace string `json:"veleroNamespace" default:"velero" format:"dns-label"`
+	// StorageLocation is Velero's BackupStorageLocation; empty means its default.
+	StorageLocation string `json:"storageLocation" format:"dns-label"`
 }
 
 // Policy sets up the policy pack.

@@ -48,6 +48,7 @@ func (c *Config) problemsAt(at time.Time) []Problem {
 	v.models()
 	v.scaling()
 	v.billing()
+	v.operation()
 	v.policy()
 	v.capacity()
 	return sortProblems(v.problems)

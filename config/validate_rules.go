@@ -34,22 +34,12 @@ func (v *validator) release() {
 		}
 	}
 	if c.Grafana.Enabled {
-		if c.Monitoring.Mode == "existing" {
+		if c.Monitoring.Mode != "bundled" {
 			v.problem("grafana.enabled", "true", "needs monitoring.mode bundled: Grafana comes with it", "false", "")
 		}
 		if c.Grafana.Host != "" && c.Ingress.Enabled && c.Grafana.Host == c.Ingress.Host {
 			v.problem("grafana.host", quote(c.Grafana.Host), "is ingress.host as well", "another host name", "")
 		}
-	}
-	if len(c.Monitoring.Namespaces) > 0 && c.Monitoring.Mode == "existing" {
-		v.problem("monitoring.namespaces", "", "needs monitoring.mode bundled", "", "remove it, or set it where the Prometheus is")
-	}
-	m := v.c.Monitoring
-	if m.Mode == "bundled" && m.Rules != "operator" {
-		v.problem("monitoring.rules", quote(m.Rules), "needs monitoring.mode existing: the bundled Prometheus has an operator", "operator", "remove it")
-	}
-	if len(m.RuleLabels) > 0 && (m.Mode == "bundled" || m.Rules != "operator") {
-		v.problem("monitoring.ruleLabels", "", "needs monitoring.mode existing and monitoring.rules operator", "", "remove it")
 	}
 }
 
@@ -265,6 +255,7 @@ func (v *validator) scaling() {
 				setCommand(Namespace+":engine.activeRequests"))
 		}
 	}
+	v.keda()
 	if len(families) > 1 {
 		v.problem("scaling.engine", "", "has "+strings.Join(families, " and "), "exactly one of streamsPerPod, batchRequestsPerPod, ttsRequestsPerPod, capacityRatio",
 			"remove the others")

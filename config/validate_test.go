@@ -19,7 +19,7 @@ var bad = []struct {
 	{`gcp:zone=us-east1-b`, []string{`gcp:zone: "us-east1-b" is not in gcp:region us-central1; allowed: a zone of us-central1, such as us-central1-a`}},
 	{`gcp:zone=`, []string{`gcp:zone: is missing; allowed: a zone such as us-central1-a; set it with pulumi config set gcp:zone <value>`}},
 	{`-gcp:zone`, []string{`gcp:zone: is missing; allowed: a zone such as us-central1-a; set it with pulumi config set gcp:zone <value>`}},
-	{`relese={tag: x}`, []string{`deepgram-stack:relese: is not a known key; allowed: environment, release, registry, network, ingress, grafana, cluster, pools, models, api, engine, licenseProxy, scaling, monitoring, billing, values, policy; did you mean deepgram-stack:release?`}},
+	{`relese={tag: x}`, []string{`deepgram-stack:relese: is not a known key; allowed: environment, release, registry, network, ingress, grafana, cluster, pools, models, api, engine, licenseProxy, scaling, monitoring, billing, backup, values, policy; did you mean deepgram-stack:release?`}},
 	{`release.tagg=x`, []string{`deepgram-stack:release.tagg: is not a known key; allowed: tag, chartVersion, chartRepository, name, namespace, apiKey, timeoutSeconds; did you mean deepgram-stack:release.tag?`}},
 	{`pools.engin={}`, []string{`deepgram-stack:pools.engin: is not a known key; allowed: system, api, engine, licenseProxy, billing; did you mean deepgram-stack:pools.engine?`}},
 	{`pools.engine.maxNode=3`, []string{`deepgram-stack:pools.engine.maxNode: is not a known key; allowed: name, machineType, minNodes, maxNodes, diskGb, diskType, imageType, gpu, spot, reservation, upgrade; did you mean deepgram-stack:pools.engine.maxNodes?`}},

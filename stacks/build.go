@@ -24,6 +24,7 @@ const (
 	nameLoader   = "models-loader"
 	nameRelease  = "deepgram"
 	nameBilling  = "billing"
+	nameBackup   = "backup"
 )
 
 // builder wires the components of one environment.
@@ -65,6 +66,9 @@ func (b *builder) build() error {
 	if err != nil {
 		return err
 	}
+	if err := b.backup(cluster, release); err != nil {
+		return err
+	}
 	b.export(cluster, registry, ingress, active, release)
 	return nil
 }
@@ -76,8 +80,11 @@ func (b *builder) cluster() (*components.GpuCluster, error) {
 		NamePrefix: c.Environment.NamePrefix,
 		Cluster:    c.Cluster, Pools: c.Pools, Network: c.Network,
 		LicenseProxy: c.LicenseProxy.Enabled, Billing: c.Billing.Enabled,
-		Filestore:  c.Billing.Enabled && c.Billing.Filestore(),
-		Production: c.Environment.Production, Labels: b.labels(),
+		Filestore: c.Billing.Enabled && c.Billing.Filestore(),
+		// NVIDIA's exporter comes with Google's Prometheus only.
+		ManagedPrometheus: c.Monitoring.Mode == "google" || c.Monitoring.GPUMetrics,
+		BackupAgent:       c.Backup.Mode == "gke",
+		Production:        c.Environment.Production, Labels: b.labels(),
 	})
 }
 
@@ -159,7 +166,7 @@ func (b *builder) release(
 		Release: c.Release, API: c.API, Engine: c.Engine, LicenseProxy: c.LicenseProxy, Scaling: c.Scaling,
 		Monitoring: c.Monitoring, Grafana: c.Grafana, Ingress: c.Ingress, Billing: c.Billing, Values: c.Values,
 		Zone: c.GCP.Zone, Labels: b.kubernetesLabels(), Production: c.Environment.Production,
-		CreateNamespace: true,
+		CreateNamespace: true, GCPProject: c.GCP.Project, CertificateExpires: c.Ingress.Certificate.Expires(),
 		// Pods wait for nodes by themselves, and helm for pods. What the release
 		// cannot do without is waited for here, because helm would give up on it.
 		After:        append(append(append([]pulumi.Resource{}, cluster.Ready...), registry.Ready...), models.Ready...),

@@ -3,15 +3,33 @@ package chart
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // AlertGroups are the alert rules of a release, as Prometheus reads them, in
 // groups with names of their own. Every expression looks at the release's
 // namespace only: one Prometheus may watch several releases.
 func (in *Inputs) AlertGroups() []any {
-	var groups []any
+	groups := []any{in.serviceAlerts(), in.capacityAlerts(), in.engineAlerts()}
+	if group := in.licenseAlerts(); group != nil {
+		groups = append(groups, group)
+	}
+	if in.CertificateExpires > 0 {
+		groups = append(groups, in.certificateAlerts())
+	}
 	if in.Billing.Enabled && in.Billing.BackupAlertHours > 0 {
 		groups = append(groups, in.journalAlerts())
+	}
+	if in.Alerts.Runbooks == "" {
+		return groups
+	}
+	for _, g := range groups {
+		for _, r := range g.(map[string]any)["rules"].([]any) {
+			rule := r.(map[string]any)
+			if name, ok := rule["alert"].(string); ok {
+				rule["annotations"].(map[string]any)["runbook_url"] = in.Alerts.Runbooks + "#" + strings.ToLower(name)
+			}
+		}
 	}
 	return groups
 }
@@ -46,12 +64,9 @@ func (in *Inputs) journalAlerts() any {
 	return map[string]any{
 		"name": "deepgram-journals",
 		"rules": []any{
-			map[string]any{
-				"record": JournalAgeSeries,
-				"expr": fmt.Sprintf(`time() - max by (pod) (label_replace(kube_lease_renew_time{lease=~"%s[.]%s[.].+"}, "pod", "$1", "lease", ".*[.](.+)"))`,
-					JournalLeasePrefix, ns),
-				"labels": map[string]any{"namespace": ns},
-			},
+			in.record(JournalAgeSeries,
+				fmt.Sprintf(`time() - max by (pod) (label_replace(kube_lease_renew_time{lease=~"%s[.]%s[.].+"}, "pod", "$1", "lease", ".*[.](.+)"))`,
+					JournalLeasePrefix, ns)),
 			alert("DeepgramJournalCopyOld", "critical", "10m",
 				fmt.Sprintf("%s > %d", age, hours*3600),
 				fmt.Sprintf("The last good copy of the journal of {{ $labels.pod }} is {{ $value | humanizeDuration }} old; allowed are %d h.", hours),
@@ -81,12 +96,17 @@ func alert(name, severity, lasting, expression, summary, description string) any
 	}
 }
 
+// record is a recording rule. The label tells releases apart, where their rules
+// are in one Prometheus.
+func (in *Inputs) record(series, expression string) any {
+	return map[string]any{
+		"record": series, "expr": expression,
+		"labels": map[string]any{"namespace": in.Namespace},
+	}
+}
+
 // bundledAlerts are the alert rules for the Prometheus that comes with the
 // release: its chart makes an object of them, with the labels that it looks for.
 func (in *Inputs) bundledAlerts() map[string]any {
-	groups := in.AlertGroups()
-	if len(groups) == 0 {
-		return nil
-	}
-	return map[string]any{"deepgram": map[string]any{"groups": slices.Clone(groups)}}
+	return map[string]any{"deepgram": map[string]any{"groups": slices.Clone(in.AlertGroups())}}
 }

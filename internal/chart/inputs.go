@@ -68,6 +68,12 @@ type Inputs struct {
 	Scaling Scaling
 	// Monitoring is Prometheus, its adapter and Grafana.
 	Monitoring Monitoring
+	// Alerts are the thresholds of the alert rules.
+	Alerts Alerts
+	// Host is what the API's certificate is for, and CertificateExpires when that
+	// certificate ends, in seconds since 1970; 0 where that is not known.
+	Host               string
+	CertificateExpires int64
 	// Billing is the airgapped mode.
 	Billing Billing
 	// Extra are raw values merged last: maps are merged, lists replaced.
@@ -131,6 +137,8 @@ type Scaling struct {
 	ScaleUpStabilizationSeconds int
 	// EngineToAPIRatio is how many Engine pods one API pod serves.
 	EngineToAPIRatio int
+	// KEDA leaves the autoscalers out: Scalers has what KEDA does instead.
+	KEDA bool
 }
 
 // Monitoring is Prometheus, its adapter and Grafana.
@@ -144,6 +152,22 @@ type Monitoring struct {
 	// Grafana installs Grafana, with a volume of GrafanaStorageGb.
 	Grafana          bool
 	GrafanaStorageGb int
+}
+
+// Alerts are the thresholds of the alert rules; 0 leaves the rule out.
+type Alerts struct {
+	// StreamLatencyMilliseconds is the longest p99 of the latency of streams.
+	StreamLatencyMilliseconds int
+	// ErrorPercent and RefusedPercent are the largest shares of requests that
+	// fail (5xx) and that are refused (4xx, of which 429 is the one for capacity).
+	ErrorPercent, RefusedPercent int
+	// CapacityPercent is the largest share of the engines' capacity in use.
+	CapacityPercent int
+	// CertificateDays is the least time that the API's certificate has left.
+	CertificateDays int
+	// Runbooks is the address of the page with a heading for each alert; empty
+	// links none.
+	Runbooks string
 }
 
 // Billing is the airgapped mode.

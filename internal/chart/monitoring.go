@@ -29,9 +29,7 @@ func (in *Inputs) prometheusStack() map[string]any {
 	v["prometheusOperator"] = map[string]any{"affinity": awayFromDeepgram()}
 	v["kube-state-metrics"] = map[string]any{"affinity": awayFromDeepgram()}
 	v["grafana"] = in.grafana()
-	if rules := in.bundledAlerts(); rules != nil {
-		v["additionalPrometheusRulesMap"] = rules
-	}
+	v["additionalPrometheusRulesMap"] = in.bundledAlerts()
 	if in.MonitoringRegistry != "" {
 		// One setting of the stack, read by its subcharts too.
 		v["global"] = map[string]any{"imageRegistry": in.MonitoringRegistry}
@@ -55,7 +53,7 @@ func (in *Inputs) scrapeConfigs() []any {
 	label := func(source, target string) any {
 		return map[string]any{"source_labels": []any{source}, "target_label": target}
 	}
-	return []any{map[string]any{
+	engines := map[string]any{
 		"job_name":        "dg_engine_metrics",
 		"scrape_interval": "2s",
 		"kubernetes_sd_configs": []any{map[string]any{
@@ -69,7 +67,23 @@ func (in *Inputs) scrapeConfigs() []any {
 			label("__meta_kubernetes_service_name", "service"),
 			label("__meta_kubernetes_pod_name", "pod"),
 		},
-	}}
+	}
+	// What the GPUs do, where GKE's exporter of it is installed. Its series carry
+	// namespace and pod of whoever uses the GPU.
+	gpus := map[string]any{
+		"job_name":        "dg_gpu_metrics",
+		"scrape_interval": "15s",
+		"honor_labels":    true,
+		"kubernetes_sd_configs": []any{map[string]any{
+			"role": "pod", "namespaces": map[string]any{"names": []any{"gke-managed-system"}},
+		}},
+		"relabel_configs": []any{
+			keep("__meta_kubernetes_pod_label_app_kubernetes_io_name", "gke-managed-dcgm-exporter"),
+			keep("__meta_kubernetes_pod_container_port_name", "metrics"),
+			label("__meta_kubernetes_pod_node_name", "node"),
+		},
+	}
+	return []any{engines, gpus}
 }
 
 func (in *Inputs) grafana() map[string]any {
@@ -114,7 +128,8 @@ func awayFromDeepgram() map[string]any {
 // measurements into what the autoscalers read.
 func (in *Inputs) prometheusAdapter() map[string]any {
 	// It also serves releases in other namespaces that bring no monitoring.
-	wanted := in.Monitoring.Bundled && (in.Scaling.Auto || len(in.Monitoring.Namespaces) > 0)
+	// KEDA serves the same API, of which there can be one server only.
+	wanted := in.Monitoring.Bundled && !in.Scaling.KEDA && (in.Scaling.Auto || len(in.Monitoring.Namespaces) > 0)
 	v := map[string]any{"includeDependency": wanted}
 	if !wanted {
 		return v

@@ -261,6 +261,18 @@ func (in *Inputs) scaling() scalingValues {
 	s := scalingValues{Replicas: replicaValues{
 		API: max(in.Scaling.APIReplicas, 1), Engine: max(in.Scaling.EngineReplicas, 1),
 	}}
+	if in.Scaling.KEDA {
+		// The chart writes a number into its Deployments, which an update sets again.
+		for _, scaler := range in.Scalers() {
+			if scaler.Deployment == EngineName {
+				s.Replicas.Engine = min(max(in.Scaling.EngineReplicas, scaler.Min), scaler.Max)
+			} else {
+				s.Replicas.API = scaler.Min
+			}
+		}
+		s.Replicas.API = max(s.Replicas.API, perAPI(s.Replicas.Engine, in.Scaling.EngineToAPIRatio))
+		return s
+	}
 	s.Auto.Enabled = in.Scaling.Auto
 	if !in.Scaling.Auto {
 		return s

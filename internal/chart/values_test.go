@@ -255,7 +255,7 @@ func TestScrapeConfigKeepsTheEngineJob(t *testing.T) {
 	in := prodOmi()
 	in.Monitoring.Namespaces = []string{"nova-3", "deepgram"}
 	jobs := dotted(t, values(t, in), "kube-prometheus-stack.prometheus.prometheusSpec.additionalScrapeConfigs").([]any)
-	require.Len(t, jobs, 1)
+	require.Len(t, jobs, 2, "engines and GPUs")
 	job := jobs[0].(map[string]any)
 	assert.Equal(t, "dg_engine_metrics", job["job_name"])
 	assert.Equal(t, []any{map[string]any{

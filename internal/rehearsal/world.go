@@ -13,6 +13,9 @@ func NewCloud(cfg *config.Config, more ...standin.Option) (*standin.Cloud, error
 		standin.Project(cfg.GCP.Project, "100000000001"),
 		standin.Location(cfg.GCP.Region, cfg.GCP.Zone),
 	}
+	if cfg.Backup.Mode == "velero" {
+		options = append(options, standin.Namespaces(cfg.Backup.VeleroNamespace))
+	}
 	for _, field := range cfg.Secrets() {
 		if reference := field.Secret.Reference(); reference != "" {
 			value, err := madeUp(field.Kind)

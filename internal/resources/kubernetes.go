@@ -5,7 +5,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Kinds of Kubernetes as the SDK registers them; the last five as its
+// Kinds of Kubernetes as the SDK registers them; the last three as its
 // CustomResource does, which has no types for them.
 var (
 	ReleaseKind = Kind{
@@ -23,8 +23,6 @@ var (
 	BackendConfigKind      = customKind("cloud.google.com/v1", "BackendConfig")
 	FrontendConfigKind     = customKind("networking.gke.io/v1beta1", "FrontendConfig")
 	ManagedCertificateKind = customKind("networking.gke.io/v1", "ManagedCertificate")
-	PrometheusRuleKind     = customKind("monitoring.coreos.com/v1", "PrometheusRule")
-	GoogleRulesKind        = customKind("monitoring.googleapis.com/v1", "Rules")
 )
 
 func customKind(apiVersion, kind string) Kind {
@@ -288,42 +286,6 @@ func NewManagedCertificate(
 ) (*ManagedCertificate, error) {
 	r := &ManagedCertificate{}
 	if err := register(ctx, ManagedCertificateKind, name, args, r, opts); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// AlertRulesSpec holds groups of rules as Prometheus reads them.
-type AlertRulesSpec struct {
-	Groups pulumi.ArrayInput `pulumi:"groups"`
-}
-
-// AlertRulesArgs are the arguments of a PrometheusRule or of Google's Rules.
-type AlertRulesArgs struct {
-	Metadata metav1.ObjectMetaPtrInput `pulumi:"metadata"`
-	Spec     *AlertRulesSpec           `pulumi:"spec"`
-}
-
-// AlertRules are alert rules for the Prometheus operator or for Google Managed
-// Prometheus.
-type AlertRules struct {
-	pulumi.CustomResourceState
-
-	Metadata metav1.ObjectMetaOutput `pulumi:"metadata"`
-}
-
-// NewAlertRules registers alert rules: a PrometheusRule of
-// monitoring.coreos.com/v1 or, for Google Managed Prometheus, Rules of
-// monitoring.googleapis.com/v1.
-func NewAlertRules(
-	ctx *pulumi.Context, name string, google bool, args *AlertRulesArgs, opts ...pulumi.ResourceOption,
-) (*AlertRules, error) {
-	kind := PrometheusRuleKind
-	if google {
-		kind = GoogleRulesKind
-	}
-	r := &AlertRules{}
-	if err := register(ctx, kind, name, args, r, opts); err != nil {
 		return nil, err
 	}
 	return r, nil

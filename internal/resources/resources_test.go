@@ -131,8 +131,14 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 			func() error { _, err := NewBackendConfig(ctx, "n", &BackendConfigArgs{}); return err },
 			func() error { _, err := NewFrontendConfig(ctx, "n", &FrontendConfigArgs{}); return err },
 			func() error { _, err := NewManagedCertificate(ctx, "n", &ManagedCertificateArgs{}); return err },
-			func() error { _, err := NewAlertRules(ctx, "n", false, &AlertRulesArgs{}); return err },
-			func() error { _, err := NewAlertRules(ctx, "m", true, &AlertRulesArgs{}); return err },
+			func() error { _, err := NewPrometheusRule(ctx, "n", &AlertRulesArgs{}); return err },
+			func() error { _, err := NewClusterRules(ctx, "n", &AlertRulesArgs{}); return err },
+			func() error { _, err := NewPodMonitoring(ctx, "n", &PodMonitoringArgs{}); return err },
+			func() error { _, err := NewScaledObject(ctx, "n", &ScaledObjectArgs{}); return err },
+			func() error { _, err := NewTriggerAuthentication(ctx, "n", &TriggerAuthenticationArgs{}); return err },
+			func() error { _, err := NewVeleroSchedule(ctx, "n", &VeleroScheduleArgs{}); return err },
+			func() error { _, err := NewProtectedApplication(ctx, "n", &ProtectedApplicationArgs{}); return err },
+			func() error { _, err := NewBackupPlan(ctx, "n", &BackupPlanArgs{Cluster: s, Location: s}); return err },
 			func() error { _, err := NewBucket(ctx, "n", &BucketArgs{Location: s}); return err },
 			func() error {
 				_, err := NewBucketIAMMember(ctx, "n", &BucketIAMMemberArgs{Bucket: s, Member: s, Role: s})
@@ -150,7 +156,7 @@ func TestEveryKindCarriesItsVersion(t *testing.T) {
 		}
 		return nil
 	})
-	require.Len(t, r.regs, 23)
+	require.Len(t, r.regs, 29)
 	for _, reg := range r.regs {
 		want := GCPVersion
 		if reg.TypeToken[:4] == "kube" {

@@ -47,6 +47,7 @@ var registrations = []struct {
 	{gcpModule, "go/gcp/dns", "recordSet.go", "RecordSet", RecordSetKind, RecordSetArgs{}, RecordSet{}},
 	{kubernetesModule, "go/kubernetes/helm/v3", "release.go", "Release", ReleaseKind, ReleaseArgs{}, Release{}},
 	{kubernetesModule, "go/kubernetes/networking/v1", "ingress.go", "Ingress", IngressKind, IngressArgs{}, Ingress{}},
+	{gcpModule, "go/gcp/gkebackup", "backupPlan.go", "BackupPlan", BackupPlanKind, BackupPlanArgs{}, BackupPlan{}},
 	{gcpModule, "go/gcp/storage", "bucket.go", "Bucket", BucketKind, BucketArgs{}, Bucket{}},
 	{
 		gcpModule, "go/gcp/storage", "bucketIAMMember.go", "BucketIAMMember",
@@ -102,7 +103,10 @@ func TestRegistrationsAreTheSDKs(t *testing.T) {
 // provider expects of a custom resource.
 func TestCustomKinds(t *testing.T) {
 	t.Parallel()
-	for _, k := range []Kind{BackendConfigKind, FrontendConfigKind, ManagedCertificateKind, PrometheusRuleKind, GoogleRulesKind} {
+	for _, k := range []Kind{
+		BackendConfigKind, FrontendConfigKind, ManagedCertificateKind, PrometheusRuleKind, ClusterRulesKind, PodMonitoringKind,
+		ScaledObjectKind, TriggerAuthenticationKind, VeleroScheduleKind, ProtectedApplicationKind,
+	} {
 		assert.Equal(t, "kubernetes:"+k.Constants["apiVersion"]+":"+k.Constants["kind"], k.Token)
 		assert.Equal(t, KubernetesVersion, k.Version)
 	}

@@ -33,6 +33,7 @@ type settings struct {
 	file          string
 	secrets       map[string]string
 	bare          bool
+	namespaces    []string
 }
 
 // Option changes how a Cloud begins.
@@ -62,6 +63,12 @@ func File(path string) Option { return func(s *settings) { s.file = path } }
 // The name is "projects/P/secrets/S/versions/V" (V may be "latest").
 func SecretValue(name, value string) Option {
 	return func(s *settings) { s.secrets[name] = value }
+}
+
+// Namespaces are there in every cluster, as if somebody had installed what uses
+// them, such as Velero.
+func Namespaces(names ...string) Option {
+	return func(s *settings) { s.namespaces = append(s.namespaces, names...) }
 }
 
 // Bare leaves out what a new project has: network and subnetworks "default".

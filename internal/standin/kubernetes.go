@@ -197,7 +197,7 @@ func plural(typ string) string { return strings.ToLower(shortType(typ)) + "s" }
 var builtinNamespaces = []string{"default", "kube-system", "kube-public", "kube-node-lease", "gmp-public", "gmp-system"}
 
 func (p *kubernetes) needNamespace(scope, typ, ns string) error {
-	if ns == "" || typ == typeNamespace || slices.Contains(builtinNamespaces, ns) {
+	if ns == "" || typ == typeNamespace || slices.Contains(builtinNamespaces, ns) || slices.Contains(p.cloud.settings.namespaces, ns) {
 		return nil
 	}
 	if p.cloud.objects[objectKey{Type: typeNamespace, Scope: scope, ID: ns}] == nil {

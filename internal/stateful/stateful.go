@@ -12,7 +12,7 @@ const Claim = "kubernetes:core/v1:PersistentVolumeClaim"
 
 var types = []string{
 	"gcp:compute/disk:Disk", "gcp:compute/regionDisk:RegionDisk", "gcp:storage/bucket:Bucket",
-	"gcp:filestore/instance:Instance", "gcp:container/cluster:Cluster", Claim,
+	"gcp:filestore/instance:Instance", "gcp:container/cluster:Cluster", "gcp:gkebackup/backupPlan:BackupPlan", Claim,
 }
 
 // Types are the resource types that can hold state.
