@@ -26,6 +26,9 @@ import (
 // as the gcp provider does.
 const envToken = "GOOGLE_OAUTH_ACCESS_TOKEN"
 
+// envEndpoint is what --google-endpoint is where the flag is not given.
+const envEndpoint = "DEEPGRAM_GOOGLE_ENDPOINT"
+
 // preflightFlags are the flags of preflight.
 type preflightFlags struct {
 	environmentFlags
@@ -87,7 +90,7 @@ skipped); 2 bad usage or configuration.`,
 	fl.StringVar(&f.o.License, "license-server", "license.deepgram.com:443", "the licence server's `HOST:PORT`")
 	fl.IntVar(&f.o.Parallel, "parallel", 8, "run this many checks at a time")
 	fl.DurationVar(&f.o.Timeout, "timeout", 30*time.Second, "give each check this long")
-	fl.StringVar(&f.o.Endpoint, "google-endpoint", "", "ask this `URL` instead of Google's APIs, without credentials: a stand-in")
+	fl.StringVar(&f.o.Endpoint, "google-endpoint", "", "ask this `URL` instead of Google's APIs, without credentials: a stand-in (default: $"+envEndpoint+")")
 	out.addTo(c)
 	return c
 }
@@ -172,6 +175,9 @@ func (f *preflightFlags) registries(s Streams) error {
 // credentials says how Google's APIs are asked.
 func (f *preflightFlags) credentials(s Streams) {
 	const scope = "https://www.googleapis.com/auth/cloud-platform"
+	if f.o.Endpoint == "" {
+		f.o.Endpoint, _ = s.LookupEnv(envEndpoint)
+	}
 	if f.o.Endpoint != "" {
 		f.o.Google = []option.ClientOption{option.WithoutAuthentication()}
 		return
