@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,6 +57,9 @@ type helper struct {
 	c    *Cluster
 	name string
 	uid  types.UID
+	// token opens the helper's port; closed tells that the port cannot be reached.
+	token  string
+	closed atomic.Bool
 }
 
 // mount says what a helper mounts.
@@ -71,7 +75,7 @@ type mount struct {
 
 // helperPod is the helper's pod: no shell, no token, no rights, and nothing that
 // it may write to unless a restore needs it.
-func (c *Cluster) helperPod(m mount) *corev1.Pod {
+func (c *Cluster) helperPod(m mount, token string) *corev1.Pod {
 	spec := c.Helper
 	if spec.Program == "" {
 		spec.Program = "/deepgram-ops"
@@ -127,7 +131,7 @@ func (c *Cluster) helperPod(m mount) *corev1.Pod {
 	pod.Spec.Containers = []corev1.Container{{
 		Name: helperContainer, Image: spec.Image, ImagePullPolicy: spec.PullPolicy,
 		Command: []string{spec.Program},
-		Args:    []string{"journal", "inside", "hold", "--for", c.Timing.Deadline.String()},
+		Args:    []string{"journal", "inside", "hold", "--for", c.Timing.Deadline.String(), "--root", helperMount, "--token-sha256", token},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Privileged: &no,
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -176,11 +180,12 @@ func (c *Cluster) startHelper(ctx context.Context, m mount) (*helper, error) {
 	c.Note(fmt.Sprintf("starting a helper pod on claim %s, at most %s", m.claim, c.Timing.Start))
 	// Even where the answer to this call is lost, the pod carries our run's
 	// label, and removeRun finds it.
-	p, err := pods.Create(ctx, c.helperPod(m), metav1.CreateOptions{})
+	token, digest := newToken()
+	p, err := pods.Create(ctx, c.helperPod(m, digest), metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("helper pod: %w", err)
 	}
-	h := &helper{c: c, name: p.Name, uid: p.UID}
+	h := &helper{c: c, name: p.Name, uid: p.UID, token: token}
 	why := ""
 	err = c.poll(ctx, c.Timing.Start, func(ctx context.Context) (bool, error) {
 		p, err := pods.Get(ctx, h.name, metav1.GetOptions{})

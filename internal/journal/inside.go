@@ -13,12 +13,22 @@ import (
 
 // What deepgram-ops does inside a helper pod, besides Cat.
 
-// Hold keeps the helper pod alive, at most so long.
-func Hold(ctx context.Context, limit time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(limit):
+// Hold keeps the helper pod alive, at most so long, and serves journals meanwhile
+// where a token is given. A port that cannot be served is only told: exec is still
+// there.
+func Hold(ctx context.Context, limit time.Duration, o ServeOptions, note func(error)) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if o.TokenSHA256 != "" {
+		l, err := Listen(ctx)
+		if err == nil {
+			err = Serve(ctx, l, o)
+		}
+		if err != nil {
+			note(err)
+		}
 	}
+	<-ctx.Done()
 }
 
 // WriteStat reads a journal and writes its Report as JSON; null where there is

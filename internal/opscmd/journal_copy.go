@@ -223,14 +223,17 @@ func newJournalInsideCmd(s Streams) *cobra.Command {
 		Args:    cobra.ArbitraryArgs,
 	}
 	var limit time.Duration
+	var serve journal.ServeOptions
 	hold := &cobra.Command{
-		Use: "hold", Short: "Keep the pod alive", Args: noArgs,
+		Use: "hold", Short: "Keep the pod alive, and serve journals", Args: noArgs,
 		Example: "  deepgram-ops journal inside hold --for 1h",
 		RunE: func(c *cobra.Command, _ []string) error {
-			journal.Hold(c.Context(), limit)
+			journal.Hold(c.Context(), limit, serve, func(err error) { _, _ = fmt.Fprintln(s.Err, "warning:", err) })
 			return nil
 		},
 	}
+	hold.Flags().StringVar(&serve.Root, "root", "/volume", "serve journals of this `folder`")
+	hold.Flags().StringVar(&serve.TokenSHA256, "token-sha256", "", "`digest` of the token that a request must carry; empty serves nothing")
 	hold.Flags().DurationVar(&limit, "for", time.Hour, "end after this time")
 
 	var cat journal.CatOptions
