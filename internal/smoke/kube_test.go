@@ -1,10 +1,12 @@
 package smoke
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -154,6 +156,11 @@ func TestJobLeavesNothing(t *testing.T) {
 		assert.NotEqual(t, "create", action.GetVerb())
 	}
 
+	var job *batchv1.Job
+	client.PrependReactor("create", "jobs", func(a ktest.Action) (bool, runtime.Object, error) {
+		job = a.(ktest.CreateAction).GetObject().(*batchv1.Job)
+		return false, nil, nil
+	})
 	var secret string
 	client.PrependReactor("create", "secrets", func(a ktest.Action) (bool, runtime.Object, error) {
 		s := a.(ktest.CreateAction).GetObject().(*corev1.Secret)
@@ -169,4 +176,14 @@ func TestJobLeavesNothing(t *testing.T) {
 	jobs, err := client.BatchV1().Jobs("dg").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, jobs.Items)
+
+	// Where this process is killed, the Job ends and goes by itself.
+	require.NotNil(t, job.Spec.TTLSecondsAfterFinished)
+	require.NotNil(t, job.Spec.ActiveDeadlineSeconds)
+	assert.Equal(t, int64(3600), *job.Spec.ActiveDeadlineSeconds)
+	assert.False(t, *job.Spec.Template.Spec.AutomountServiceAccountToken)
+	assert.True(t, *job.Spec.Template.Spec.SecurityContext.RunAsNonRoot)
+	text, err := json.Marshal(job)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "canary")
 }
