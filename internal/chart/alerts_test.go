@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -100,7 +99,8 @@ func TestLoadIsMeasuredByTheTarget(t *testing.T) {
 		"batch requests": {Scaling{BatchRequestsPerPod: 8}, 0, "engine_estimated_stream_capacity", `kind="batch"}) / 8`},
 		"text to speech": {Scaling{TTSRequestsPerPod: 4}, 0, "engine_estimated_stream_capacity", `kind="tts"}) / 4`},
 		"a share of the hard limit": {
-			Scaling{CapacityRatio: 0.8}, 40, "engine_max_active_requests",
+			Scaling{CapacityRatio: 0.8},
+			40, "engine_max_active_requests",
 			`sum(engine_max_active_requests{namespace="speech"}) / 0.8`,
 		},
 	} {
@@ -225,6 +225,6 @@ func TestAlertRules(t *testing.T) {
 		}
 	}
 	for _, name := range alertNames(in) {
-		assert.Contains(t, seen[name], "-!-", fmt.Sprintf("%s: the tests show it still, firing and ended", name))
+		assert.Contains(t, seen[name], "-!-", "%s: the tests show it still, firing and ended", name)
 	}
 }

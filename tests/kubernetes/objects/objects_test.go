@@ -26,11 +26,14 @@ import (
 
 // manifests are the objects of an environment, as `rehearse --manifests` writes
 // them.
-func manifests(t *testing.T, file string) map[string]*unstructured.Unstructured {
+func manifests(t *testing.T, file string, sets ...string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	stack := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml")
 	tree, err := config.LoadTree(file)
 	require.NoError(t, err)
+	for i := 0; i+1 < len(sets); i += 2 {
+		require.NoError(t, tree.Set(sets[i], sets[i+1]))
+	}
 	result, err := rehearsal.Run(t.Context(), rehearsal.Options{
 		Program: stacks.Run, Stack: stack, Tree: tree, Dir: enginetest.Root(),
 		Pulumi: enginetest.Pulumi(t), PolicyPack: enginetest.PolicyPack(t),
@@ -69,6 +72,54 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 				if object.GetKind() == "Ingress" {
 					require.NoError(t, unstructured.SetNestedField(object.Object, "x", "spec", "typo"))
 					require.ErrorContains(t, c.Check(t.Context(), object), `unknown field "spec.typo"`, name)
+				}
+			}
+		})
+	}
+}
+
+// TestAPIServerTakesWhatOperatorsRead checks the objects for Prometheus operator,
+// Google Managed Prometheus, KEDA, Velero and Backup for GKE.
+func TestAPIServerTakesWhatOperatorsRead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stack string
+		sets  []string
+		kinds []string
+	}{
+		"an existing Prometheus operator, and Velero": {
+			"airgapped",
+			[]string{"monitoring", "{mode: existing, rules: operator}", "backup.mode", "velero"},
+			[]string{"PrometheusRule", "Schedule", "ConfigMap"},
+		},
+		"Google Managed Prometheus, KEDA and Backup for GKE": {
+			"airgapped",
+			[]string{
+				"monitoring.mode", "google", "scaling.keda.enabled", "true", "backup.mode", "gke", "billing.architecture", "standard",
+				"billing.storage", "block", "billing.replicas", "1", "billing.journalGb", "10",
+			},
+			[]string{"ClusterRules", "PodMonitoring", "ScaledObject", "TriggerAuthentication", "ProtectedApplication", "ConfigMap"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := kubetest.Start(t, kubetest.Options{})
+			objects := manifests(t, filepath.Join(enginetest.Root(), "Pulumi."+c.stack+".yaml"), c.sets...)
+			checked := map[string]bool{}
+			for _, name := range inOrder(objects) {
+				namespace(t, cluster, objects[name].GetNamespace())
+				assert.NoError(t, cluster.Check(t.Context(), objects[name]), name)
+				checked[objects[name].GetKind()] = true
+			}
+			for _, kind := range c.kinds {
+				assert.True(t, checked[kind], kind)
+			}
+			// An alert without an expression is refused.
+			for name, object := range objects {
+				if kind := object.GetKind(); kind == "PrometheusRule" || kind == "ClusterRules" {
+					broken := []any{map[string]any{"name": "g", "rules": []any{map[string]any{"alert": "A"}}}}
+					require.NoError(t, unstructured.SetNestedSlice(object.Object, broken, "spec", "groups"))
+					require.Error(t, cluster.Check(t.Context(), object), name)
 				}
 			}
 		})
