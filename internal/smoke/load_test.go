@@ -43,6 +43,13 @@ func TestLoadFindsTheKnee(t *testing.T) {
 		"enough":      {&smoketest.API{Delay: knee(100)}, smoke.LoadOptions{Engines: 1, MaxStreams: 6}, 6, 4, smoke.LimitMaxStreams, ""},
 		"not one":     {&smoketest.API{Delay: knee(0)}, smoke.LoadOptions{Engines: 1}, 0, 0, smoke.LimitLatency, "p99 2s"},
 		"silent":      {&smoketest.API{NoFinal: true}, smoke.LoadOptions{Engines: 1}, 0, 0, smoke.LimitErrors, "no final result"},
+		// An engine that takes sound late is slow, whatever it says about what it took.
+		"takes late": {&smoketest.API{Reads: func(n int) time.Duration {
+			if n > 4 {
+				return 300 * time.Millisecond
+			}
+			return 0
+		}}, smoke.LoadOptions{Engines: 1}, 4, 3, smoke.LimitLatency, "is more than 1.5s"},
 		// Results that do not come must not look like good ones.
 		"stalls": {&smoketest.API{Delay: func(n int) time.Duration {
 			if n > 4 {

@@ -68,21 +68,22 @@ type result struct {
 	Message     string `json:"message"`
 }
 
-// book keeps when each piece of sound was sent.
+// book keeps when each piece of sound was spoken. Where the API takes it late, that
+// is part of the latency; where this machine sends it late, it is the lag.
 type book struct {
 	mu   sync.Mutex
-	sent []time.Time // the end of chunk i was sent then
+	sent []time.Time // the end of chunk i was spoken then
 	lag  time.Duration
 }
 
-func (b *book) add(at time.Time, late time.Duration) {
+func (b *book) add(spoken time.Time, late time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.sent = append(b.sent, at)
+	b.sent = append(b.sent, spoken)
 	b.lag = max(b.lag, late)
 }
 
-// when the sound up to a position was sent; the position may lie a little beyond.
+// when the sound up to a position was spoken; the position may lie a little beyond.
 func (b *book) when(position time.Duration) (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,6 +210,7 @@ func (t *Target) dial(ctx context.Context, limit time.Duration, query url.Values
 func (s *streamSpec) send(ctx context.Context, conn *websocket.Conn, b *book) error {
 	size := int(chunkTime.Seconds()*float64(s.pcm.Rate)) * 2
 	start := time.Now()
+	free := start // when the API had taken what was before
 	for i, from := 0, 0; ; i++ {
 		if s.stop != nil {
 			select {
@@ -235,11 +237,14 @@ func (s *streamSpec) send(ctx context.Context, conn *websocket.Conn, b *book) er
 			return ctx.Err()
 		case <-time.After(time.Until(due)):
 		}
-		now := time.Now()
-		b.add(now, now.Sub(due))
+		if free.Before(due) {
+			free = due
+		}
+		b.add(due, time.Since(free))
 		if err := conn.Write(ctx, websocket.MessageBinary, chunk); err != nil {
 			return err
 		}
+		free = time.Now()
 		from = to
 	}
 }

@@ -40,6 +40,8 @@ type API struct {
 	Deaf bool
 	// Delay is how late results come, given the number of streams.
 	Delay func(streams int) time.Duration
+	// Reads is how long each piece of sound waits to be taken, likewise.
+	Reads func(streams int) time.Duration
 	// Capacity is how many streams are taken at a time; 0 is any number. Those
 	// beyond get CapacityStatus, 0 means 429.
 	Capacity, CapacityStatus int

@@ -129,6 +129,9 @@ func (s *session) read(ctx context.Context) bool {
 		return false
 	}
 	for {
+		if s.a.Reads != nil {
+			time.Sleep(s.a.Reads(s.a.Active()))
+		}
 		kind, data, err := s.conn.Read(ctx)
 		if err != nil {
 			s.a.mu.Lock()
