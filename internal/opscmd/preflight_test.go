@@ -165,7 +165,8 @@ func TestCertCheck(t *testing.T) {
 	s.write(t, "other.pem", other.Host.KeyPEM(t))
 	s.write(t, "reversed.pem", certtest.Bundle(s.pki.Intermediate, s.pki.Host))
 	s.write(t, "soon.pem", certtest.Bundle(certtest.Make(t, time.Now(), s.pki.Intermediate, certtest.Spec{
-		Name: "host", Hosts: []string{"dg.example.com"}, To: 20*24*time.Hour + time.Hour}), s.pki.Intermediate))
+		Name: "host", Hosts: []string{"dg.example.com"}, To: 20*24*time.Hour + time.Hour,
+	}), s.pki.Intermediate))
 	address, _ := certtest.Serve(t, s.pki.Host, s.pki.Intermediate)
 	stale, _ := certtest.Serve(t, other.Host, other.Intermediate, other.Root)
 	bundle, key, ca := s.path("bundle.pem"), s.path("key.pem"), s.path("ca.pem")

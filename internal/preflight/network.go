@@ -205,14 +205,14 @@ func (r *run) ranges(ctx context.Context) verdict {
 			t.fail("choose a range outside 10.128.0.0/9", "%s %s overlaps 10.128.0.0/9, which the network %s in auto mode keeps", w.key, p, n.Network)
 			continue
 		}
-		clear := true
+		alone := true
 		for _, o := range append(r.takenBy(subnets, w.own), others...) {
 			if p.Overlaps(o.prefix) {
-				clear = false
+				alone = false
 				t.fail("choose another "+w.key, "%s %s overlaps %s of %s", w.key, p, o.prefix, o.by)
 			}
 		}
-		if clear {
+		if alone {
 			t.ok("%s %s", w.key, p)
 		}
 	}

@@ -80,8 +80,10 @@ func newWorld(t *testing.T) *world {
 	}(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
 	t.Cleanup(reg.Close)
 	upstream := strings.TrimPrefix(reg.URL, "http://") + "/deepgram"
-	for _, path := range []string{"self-hosted-api:release-260812", "self-hosted-engine:release-260812", "self-hosted-license-proxy:release-260812",
-		"charts/deepgram-self-hosted:0.42.0"} {
+	for _, path := range []string{
+		"self-hosted-api:release-260812", "self-hosted-engine:release-260812", "self-hosted-license-proxy:release-260812",
+		"charts/deepgram-self-hosted:0.42.0",
+	} {
 		ref, err := containerregistry.NewTag(upstream + "/" + path)
 		require.NoError(t, err)
 		require.NoError(t, remote.Write(ref, empty.Image))
@@ -124,7 +126,10 @@ func newWorld(t *testing.T) *world {
 			if err != nil {
 				return
 			}
-			go func() { defer conn.Close(); _ = conn.(*tls.Conn).HandshakeContext(context.Background()) }()
+			go func() {
+				_ = conn.(*tls.Conn).HandshakeContext(context.Background())
+				_ = conn.Close()
+			}()
 		}
 	}()
 

@@ -150,7 +150,7 @@ func (r *run) licenseEndpoint(ctx context.Context) verdict {
 	if err != nil {
 		return failed(open, "%s cannot be reached from here: %v", r.o.License, err)
 	}
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	host, _, _ := net.SplitHostPort(r.o.License)
 	// The server wants a client's certificate, which only Deepgram's containers have:
 	// that it speaks TLS is all that can be seen. Nothing is sent.

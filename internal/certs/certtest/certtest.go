@@ -169,7 +169,7 @@ func Serve(t testing.TB, chain ...*Made) (address string, asked func() []string)
 				return
 			}
 			go func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				_ = conn.(*tls.Conn).HandshakeContext(t.Context())
 			}()
 		}
