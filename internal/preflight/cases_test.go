@@ -117,6 +117,10 @@ func projectCases() []try {
 		{id: "project", name: "no network", change: func(w *world) { w.o.Endpoint = "http://127.0.0.1:1/" }, want: skip, message: "could not be asked", fix: "network"},
 		{id: "apis", name: "some off", change: all(off("container.googleapis.com"), off("artifactregistry.googleapis.com"), off("file.googleapis.com")), want: fail, message: "switched off in acme-prod: container.googleapis.com artifactregistry.googleapis.com", fix: "gcloud services enable container.googleapis.com artifactregistry.googleapis.com --project acme-prod"},
 		{id: "apis", name: "Filestore's", change: all(off("file.googleapis.com"), cfg(func(c *config.Config) { c.Billing.Enabled = true })), want: fail, message: "file.googleapis.com"},
+		{id: "apis", name: "Secret Manager's, of another project", change: all(off("secretmanager.googleapis.com"), cfg(func(c *config.Config) {
+			c.Release.APIKey = config.SecretReference("projects/vault-prod/secrets/key/versions/1")
+		})), want: fail, message: "switched off in vault-prod: secretmanager.googleapis.com", fix: "--project vault-prod"},
+		{id: "apis", name: "Backup for GKE's", change: all(off("gkebackup.googleapis.com"), cfg(func(c *config.Config) { c.Backup.Mode = "gke" })), want: fail, message: "gkebackup.googleapis.com"},
 		{id: "apis", name: "forbidden", change: deny("services:batchGet"), want: skip, role: "roles/serviceusage.serviceUsageViewer"},
 	}
 }

@@ -220,6 +220,13 @@ func (r *run) neededAPIs() map[string][]string {
 	add(true, r.networkProject(), "compute.googleapis.com")
 	add(artifact, c.Registry.Project, "artifactregistry.googleapis.com")
 	add(c.Registry.Mode == "pull-through", own, "secretmanager.googleapis.com")
+	for _, field := range c.Secrets() {
+		// projects/P/secrets/S/versions/V
+		if part := strings.Split(field.Secret.Reference(), "/"); len(part) > 1 {
+			add(true, part[1], "secretmanager.googleapis.com")
+		}
+	}
+	add(c.Backup.Mode == "gke", own, "gkebackup.googleapis.com")
 	add(c.Cluster.Existing == "" && c.Cluster.ImageStreaming, own, "containerfilesystem.googleapis.com")
 	add(c.Ingress.DNSZone != "" || c.Grafana.Enabled && c.Grafana.DNSZone != "", own, "dns.googleapis.com")
 	add(c.Billing.Enabled && c.Billing.Filestore(), own, "file.googleapis.com")
