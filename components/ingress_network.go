@@ -368,7 +368,7 @@ func (n *ingressNetwork) proxies() error {
 			IpCidrRange: pulumi.String(p.Cidr),
 			Purpose:     pulumi.String("REGIONAL_MANAGED_PROXY"),
 			Role:        pulumi.String("ACTIVE"),
-		}, n.options()...)
+		}, n.options(keptDescription)...)
 		if err != nil {
 			return fmt.Errorf("proxy-only subnet: %w", err)
 		}
@@ -414,7 +414,7 @@ func (n *ingressNetwork) apiAddress() error {
 	if a.API.Address != "" {
 		args.Address = pulumi.String(a.API.Address)
 	}
-	address, err := resources.NewAddress(n.ctx, n.name+"-address", args, n.options()...)
+	address, err := resources.NewAddress(n.ctx, n.name+"-address", args, n.options(keptDescription)...)
 	if err != nil {
 		return fmt.Errorf("internal address: %w", err)
 	}
@@ -470,7 +470,7 @@ func (n *ingressNetwork) grafana() error {
 		Description: pulumi.String("Deepgram dashboards"),
 		AddressType: pulumi.String("EXTERNAL"),
 		Labels:      stringMap(a.Labels),
-	}, n.options()...)
+	}, n.options(keptDescription)...)
 	if err != nil {
 		return fmt.Errorf("public address of Grafana: %w", err)
 	}

@@ -200,7 +200,6 @@ func (v *ModelVolume) disk(ctx *pulumi.Context, name string, a *ModelVolumeArgs)
 		Project: pulumi.String(a.Project),
 		Zone:    pulumi.String(a.Zone),
 		Name:    pulumi.String(a.Disk.Name),
-		// The same for every set: a change would replace the disk.
 		Description: pulumi.String("Deepgram models"),
 		Type:        pulumi.String(a.Disk.Type),
 		Size:        pulumi.Int(a.Disk.SizeGb),
@@ -210,6 +209,7 @@ func (v *ModelVolume) disk(ctx *pulumi.Context, name string, a *ModelVolumeArgs)
 		// retention keeps the disk of a whole deployment that is taken down.
 		pulumi.Protect(v.Protected),
 		pulumi.RetainOnDelete(v.Protected),
+		keptDescription,
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "20m", Update: "20m", Delete: "20m"}),
 	)...)
 }

@@ -22,6 +22,11 @@ var (
 	hostRule    = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 )
 
+// keptDescription leaves a description as it is: of disks, addresses and
+// subnetworks it can be given at their creation only, and what was made by hand
+// and adopted later has another one, or none. To change it is to replace them.
+var keptDescription = pulumi.IgnoreChanges([]string{"description"})
+
 // shortHash is 8 hex digits of text's SHA-256.
 func shortHash(text []byte) string {
 	sum := sha256.Sum256(text)

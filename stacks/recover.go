@@ -114,6 +114,9 @@ func (d *Deployer) Recover(ctx context.Context, o RecoverOptions) (*Recovery, er
 		return done, err
 	}
 	defer release()
+	for _, file := range d.mendFiles(ctx) {
+		d.log(slog.LevelWarn, "removed attributes that were cut off", "file", file)
+	}
 	stack, err := d.open(ctx, false, true)
 	if err != nil {
 		return done, err
@@ -191,9 +194,13 @@ func (r *recovery) settle(ctx context.Context, exported apitype.UntypedDeploymen
 
 // export is the state as the backend holds it, with its secrets encrypted.
 func (r *recovery) export(ctx context.Context) (apitype.UntypedDeployment, *apitype.DeploymentV3, error) {
-	exported, err := r.d.exportEncrypted(ctx, r.stack)
+	var exported apitype.UntypedDeployment
+	text, err := r.d.cli(ctx, "reading the state", "stack", "export")
 	if err != nil {
 		return exported, nil, err
+	}
+	if err := json.Unmarshal([]byte(text), &exported); err != nil {
+		return exported, nil, fmt.Errorf("reading the state: %w", err)
 	}
 	state := &apitype.DeploymentV3{}
 	if len(exported.Deployment) > 0 {
@@ -202,29 +209,6 @@ func (r *recovery) export(ctx context.Context) (apitype.UntypedDeployment, *apit
 		}
 	}
 	return exported, state, nil
-}
-
-// exportEncrypted exports the state with secrets encrypted. The Automation API's
-// own export has them in plain text.
-func (d *Deployer) exportEncrypted(ctx context.Context, stack *auto.Stack) (apitype.UntypedDeployment, error) {
-	var exported apitype.UntypedDeployment
-	workspace := stack.Workspace()
-	var env []string
-	for name, value := range workspace.GetEnvVars() {
-		env = append(env, name+"="+value)
-	}
-	if home := workspace.PulumiHome(); home != "" {
-		env = append(env, "PULUMI_HOME="+home)
-	}
-	out, complaint, _, err := d.command.Run(ctx, workspace.WorkDir(), nil, nil, nil, env,
-		"stack", "export", "--stack", stack.Name())
-	if err != nil {
-		return exported, d.explain(ctx, "reading the state", fmt.Errorf("%w\nstderr: %s", err, complaint))
-	}
-	if err := json.Unmarshal([]byte(out), &exported); err != nil {
-		return exported, fmt.Errorf("reading the state: %w", err)
-	}
-	return exported, nil
 }
 
 func (r *recovery) write(ctx context.Context, exported apitype.UntypedDeployment, state *apitype.DeploymentV3) error {

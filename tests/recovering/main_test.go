@@ -63,7 +63,7 @@ type world struct {
 	env   map[string]string
 }
 
-func newWorld(t *testing.T, stack string) *world {
+func newWorld(t *testing.T, stack string, more ...standin.Option) *world {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		enginetest.Missing(t, "Linux, to find what a process has started")
@@ -72,7 +72,7 @@ func newWorld(t *testing.T, stack string) *world {
 	require.NoError(t, err)
 	cfg, err := rehearsal.FilledConfig(stack, tree, enginetest.Root())
 	require.NoError(t, err)
-	cloud, err := rehearsal.NewCloud(cfg, standin.File(filepath.Join(t.TempDir(), "cloud.json")))
+	cloud, err := rehearsal.NewCloud(cfg, append(more, standin.File(filepath.Join(t.TempDir(), "cloud.json")))...)
 	require.NoError(t, err)
 	s, err := rehearsal.Open(t.Context(), rehearsal.Options{
 		Program: stacks.Run, Stack: stack, Tree: tree, Dir: enginetest.Root(), Pulumi: enginetest.Pulumi(t), Cloud: cloud,
