@@ -133,6 +133,11 @@ update: fmt docs build ## Fix what verify finds: format, documents, golden files
 		go test $(BUILDFLAGS) "$$package" -update || exit 1; \
 	done
 
+.PHONY: record-upgrade
+record-upgrade: pulumi ## Record the states that VERSION=v1.2.3 leaves behind, for the test of later upgrades
+	@test -n '$(VERSION)' || { echo 'name the version: make record-upgrade VERSION=v1.2.3' >&2; exit 2; }
+	go test $(BUILDFLAGS) ./tests/upgrade -run TestRecord -count=1 -args -record '$(VERSION)'
+
 .PHONY: clean
 clean: ## Remove bin/; the programs built under tools/ stay in the cache directory
 	rm -rf bin

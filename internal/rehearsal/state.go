@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -34,6 +35,31 @@ type Resource struct {
 	// shaped are the inputs with every secret's shape kept, for files that others
 	// read.
 	shaped map[string]any
+}
+
+// Import replaces the stack's state by one that Export gave.
+func (s *Session) Import(ctx context.Context, deployment []byte) error {
+	state, err := s.stack.Export(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the state: %s", s.redact(err.Error()))
+	}
+	// Its secrets are encrypted by this stack's passphrase from here on.
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(deployment, &fields); err != nil {
+		return err
+	}
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal(state.Deployment, &own); err != nil {
+		return err
+	}
+	fields["secrets_providers"] = own["secrets_providers"]
+	if state.Deployment, err = json.Marshal(fields); err != nil {
+		return err
+	}
+	if err := s.stack.Import(ctx, state); err != nil {
+		return fmt.Errorf("writing the state: %s", s.redact(err.Error()))
+	}
+	return nil
 }
 
 // readState turns an exported state into resources. Its secrets are in plain

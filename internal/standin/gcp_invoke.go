@@ -25,7 +25,7 @@ func (p *gcp) invoke(r *request) (props, error) {
 	case "gcp:container/getCluster:getCluster":
 		location := or("location", e.zone)
 		id := fmt.Sprintf("projects/%s/locations/%s/clusters/%s", e.project, location, stringAt(args, "name"))
-		return p.result(typeCluster, id)
+		return p.lookedUpCluster(id)
 	case "gcp:compute/getSubnetwork:getSubnetwork":
 		if s := lastPart(stringAt(args, "selfLink")); s != "" {
 			return p.result(typeSubnetwork, strings.TrimPrefix(stringAt(args, "selfLink"), computePrefix))
@@ -70,6 +70,27 @@ func (p *gcp) result(typ, id string) (props, error) {
 	}
 	out := deepCopy(o.outputs)
 	out["id"] = text(id)
+	return out, nil
+}
+
+// lookedUpCluster is a cluster as the function answers it: what a resource has as
+// one block is a list there.
+func (p *gcp) lookedUpCluster(id string) (props, error) {
+	out, err := p.result(typeCluster, id)
+	if err != nil {
+		return nil, err
+	}
+	out["masterAuths"] = resource.NewProperty([]value{plain(out["masterAuth"])})
+	pools := []value{}
+	for _, o := range p.cloud.ofType(typeNodePool) {
+		if strings.HasPrefix(o.key.ID, id+"/") {
+			pools = append(pools, resource.NewProperty(props{
+				"name":        o.outputs["name"],
+				"nodeConfigs": resource.NewProperty([]value{plain(o.outputs["nodeConfig"])}),
+			}))
+		}
+	}
+	out["nodePools"] = resource.NewProperty(pools)
 	return out, nil
 }
 
