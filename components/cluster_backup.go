@@ -102,11 +102,11 @@ func NewClusterBackup(
 	if err := ctx.RegisterComponentResourceV2("deepgram:index:ClusterBackup", name, inputs, b.ClusterBackup, opts...); err != nil {
 		return nil, err
 	}
-	make := b.gke
+	register := b.gke
 	if args.Backup.Mode == "velero" {
-		make = b.velero
+		register = b.velero
 	}
-	plans, err := make()
+	plans, err := register()
 	if err != nil {
 		return nil, fmt.Errorf("cluster backup %q: %w", name, err)
 	}

@@ -149,7 +149,9 @@ func TestSecretsFromSecretManager(t *testing.T) {
 				}
 			}
 			for path, value := range values {
-				assert.True(t, strings.Contains(arrived.String(), value), "%s did not arrive in any object", path)
+				if !strings.Contains(arrived.String(), value) { // assert.Contains would print them all
+					t.Errorf("%s did not arrive in any object", path)
+				}
 			}
 			canaries := slices.Collect(maps.Values(values))
 			text, err := json.Marshal(result)
