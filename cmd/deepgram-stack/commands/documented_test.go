@@ -3,7 +3,6 @@ package commands
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,36 +236,4 @@ func TestPreviewWorkflowFindsEnvironments(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want+"\n", string(text))
 	}
-}
-
-var fence = regexp.MustCompile("(?ms)^ *```(sh|yaml)\n(.*?)^ *```$")
-
-// TestDocumentsCallWhatExists tries every command in the shell and YAML blocks of
-// the documents, and parses the YAML.
-func TestDocumentsCallWhatExists(t *testing.T) {
-	t.Parallel()
-	files := []string{"README.md"}
-	err := filepath.WalkDir(filepath.Join(enginetest.Root(), "docs"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && filepath.Ext(path) == ".md" {
-			rel, _ := filepath.Rel(enginetest.Root(), path)
-			files = append(files, rel)
-		}
-		return err
-	})
-	require.NoError(t, err)
-	calls := map[string]int{}
-	for _, file := range files {
-		text, err := os.ReadFile(filepath.Join(enginetest.Root(), file))
-		require.NoError(t, err)
-		for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
-			script := m[2]
-			if m[1] == "yaml" {
-				var tree any
-				require.NoError(t, yaml.Unmarshal([]byte(script), &tree), file)
-			}
-			calls[file] += checkCommands(t, file, strings.ReplaceAll(script, "run: ", ""))
-		}
-	}
-	assert.GreaterOrEqual(t, calls[filepath.Join("docs", "pull-requests.md")], 7)
-	assert.Positive(t, calls["README.md"])
 }
