@@ -197,9 +197,9 @@ func (v *ModelVolume) disk(ctx *pulumi.Context, name string, a *ModelVolumeArgs)
 		return nil, errors.New("an existing disk is not created")
 	}
 	return resources.NewDisk(ctx, name+"-disk", &resources.DiskArgs{
-		Project: pulumi.String(a.Project),
-		Zone:    pulumi.String(a.Zone),
-		Name:    pulumi.String(a.Disk.Name),
+		Project:     pulumi.String(a.Project),
+		Zone:        pulumi.String(a.Zone),
+		Name:        pulumi.String(a.Disk.Name),
 		Description: pulumi.String("Deepgram models"),
 		Type:        pulumi.String(a.Disk.Type),
 		Size:        pulumi.Int(a.Disk.SizeGb),
