@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -75,6 +76,7 @@ const (
 // Conflict is the error of a plain command that found the stack locked; nil where
 // that was not why it failed.
 func Conflict(stack string, redact func(string) string, cause error) *ConflictError {
-	e, _ := conflict(stack, redact, cause).(*ConflictError)
+	var e *ConflictError
+	errors.As(conflict(stack, redact, cause), &e)
 	return e
 }

@@ -42,7 +42,7 @@ func TestOnlyTheDeadOfThisUserAndHostAreDead(t *testing.T) {
 	require.False(t, dead)
 	require.Contains(t, why, "is alive")
 
-	ended := exec.Command(os.Args[0], "-test.run", "^$") //nolint:noctx // ends at once
+	ended := exec.Command(os.Args[0], "-test.run", "^$")
 	require.NoError(t, ended.Start())
 	pid := ended.Process.Pid
 	require.Eventually(t, func() bool { dead, _ := mine(pid, time.Now()).Dead(); return dead }, time.Minute, 10*time.Millisecond,

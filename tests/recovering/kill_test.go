@@ -39,6 +39,9 @@ func (w *world) entries(t *testing.T) (list []string) {
 			needs = append(needs, string(urn))
 		}
 		sort.Strings(needs)
+		// Hashes of made-up secrets are in them; that they are right shows in the last
+		// up, which changes nothing.
+		delete(r.Inputs, "values")
 		inputs, err := json.Marshal(names(r.Inputs))
 		require.NoError(t, err)
 		list = append(list, stable(fmt.Sprintf("%s %s parent=%s provider=%t protect=%t retain=%t delete=%t outputs=%t needs=%v inputs=%s",
@@ -161,6 +164,7 @@ func TestKilledAtEachCall(t *testing.T) {
 		for _, call := range calls {
 			for name, mode := range map[string]standin.FaultMode{"before": standin.Die, "after": standin.FailAfter} {
 				t.Run(fmt.Sprintf("%s-%d-%s", stack, call.N, name), func(t *testing.T) {
+					t.Parallel()
 					w := newWorld(t, stack)
 					require.True(t, w.up(t, standin.Fault{N: call.N, Mode: mode}), "the update was killed")
 					w.recover(t)
@@ -182,7 +186,7 @@ func TestTheExportedStateHoldsNoSecret(t *testing.T) {
 	require.Contains(t, string(text), `"pending_operations"`, "it is the state of before")
 	for _, field := range w.Config().Secrets() {
 		if value := field.Secret.Reveal(); value != "" {
-			require.False(t, strings.Contains(string(text), value), field.Path)
+			require.NotContains(t, string(text), value, field.Path)
 		}
 	}
 	// Its cluster is a pretended one, which does not answer.

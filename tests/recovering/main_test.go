@@ -87,7 +87,7 @@ func newWorld(t *testing.T, stack string, more ...standin.Option) *world {
 func (w *world) up(t *testing.T, faults ...standin.Fault) (killed bool) {
 	t.Helper()
 	var output bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Dir, cmd.Stdout, cmd.Stderr = w.Project(), &output, &output
 	cmd.Env = append(os.Environ(), childVariable+"="+w.stack, "PULUMI="+enginetest.Pulumi(t))
 	for name, value := range w.env {
@@ -109,6 +109,10 @@ func (w *world) up(t *testing.T, faults ...standin.Fault) (killed bool) {
 	if !killed {
 		require.NoError(t, err, "%s", &output)
 		return false
+	}
+	// What was sent takes effect although nobody waits for the answer.
+	for before := -1; before != len(w.Cloud.Objects()); time.Sleep(500 * time.Millisecond) {
+		before = len(w.Cloud.Objects())
 	}
 	status, is := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	require.True(t, is && status.Signaled() && status.Signal() == syscall.SIGKILL, "%v\n%s", err, &output)

@@ -11,13 +11,21 @@ package upgrade
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +67,7 @@ func TestRecord(t *testing.T) { //nolint:paralleltest // writes files
 	for _, stack := range environments {
 		tree, err := config.LoadTree(filepath.Join(enginetest.Root(), "Pulumi."+stack+".yaml"))
 		require.NoError(t, err)
+		lastingCertificate(t, tree, stack)
 		s, err := rehearsal.Open(t.Context(), options(t, stack, tree, nil))
 		require.NoError(t, err)
 		_, err = s.Up(t.Context(), rehearsal.StepUp)
@@ -77,6 +86,44 @@ func TestRecord(t *testing.T) { //nolint:paralleltest // writes files
 		s.Close()
 		write(t, record{Version: *recorded, Config: plain, State: slim(t, state), Cloud: cloud}, stack)
 	}
+}
+
+// lastingCertificate gives a certificate that a test in years to come still takes.
+func lastingCertificate(t *testing.T, tree config.Tree, stack string) {
+	t.Helper()
+	cfg, err := config.FromTree(stack, tree, config.AllowMissingSecrets())
+	require.NoError(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	sign := func(name string, parent *x509.Certificate, authority bool, public any) (*x509.Certificate, string) {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{cfg.Ingress.Host},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(40, 0, 0), IsCA: authority,
+			BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		}
+		if authority {
+			template.KeyUsage, template.DNSNames, template.ExtKeyUsage = x509.KeyUsageCertSign, nil, nil
+		}
+		if parent == nil {
+			parent = template
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+		require.NoError(t, err)
+		return template, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	authority, above := sign("Throw-away CA", nil, true, key.Public())
+	host, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	_, leaf := sign(cfg.Ingress.Host, authority, false, host.Public())
+	der, err := x509.MarshalECPrivateKey(host)
+	require.NoError(t, err)
+	quoted := func(text string) string {
+		out, err := json.Marshal(text)
+		require.NoError(t, err)
+		return string(out)
+	}
+	require.NoError(t, tree.Set("ingress.certificate.bundle", quoted(leaf+above)))
+	require.NoError(t, tree.Set("ingress.certificate.key", quoted(string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))))
 }
 
 // slim leaves out where in the code things were registered: most of a state, and
