@@ -82,7 +82,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		return usagef("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newPreview(streams, nil), newUp(streams, nil), newDestroy(streams, nil), newDrift(streams, nil), newRecover(streams, nil), newAdopt(streams, nil),
+	root.AddCommand(newPreview(streams, nil), newUp(streams, nil), newDestroy(streams, nil), newDrift(streams, nil),
+		newRecover(streams, nil), newAdopt(streams, nil),
 		newRehearse(streams, nil), newValues(streams, nil), newConfig())
 	err := root.ExecuteContext(ctx)
 	if err != nil {
