@@ -146,6 +146,7 @@ func (p *gcp) update(r *request) (props, error) {
 		state = old.outputs
 	}
 	out := p.merge(r.typ, state, r.oldInputs, r.news)
+	p.identify(r.typ, r.id, out) // a reference given by its short name stays what the cloud made of it
 	if r.preview {
 		return out, nil
 	}

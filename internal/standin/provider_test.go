@@ -465,6 +465,22 @@ func TestPartialFailureIsRecorded(t *testing.T) {
 	assert.Equal(t, standin.Call{N: 2, Provider: "gcp", Method: "Create", Type: disk, URN: urn(disk), Name: "thing"}, calls[1])
 }
 
+// TestUpdateKeepsTheCloudsNames updates, without a change, what names another
+// thing by its short name: what the engine does after a creation that half failed.
+func TestUpdateKeepsTheCloudsNames(t *testing.T) {
+	t.Parallel()
+	const repository, member = "gcp:artifactregistry/repository:Repository", "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
+	c := dial(t, standin.NewCloud(), "gcp")
+	c.make(repository, in{"repositoryId": "deepgram", "location": "us-central1", "format": "DOCKER"})
+	inputs := in{"repository": "deepgram", "location": "us-central1", "role": "roles/artifactregistry.reader", "member": "serviceAccount:nodes@p.iam.gserviceaccount.com"}
+	id, made := c.make(member, inputs)
+	answer, err := c.Update(t.Context(), &pulumirpc.UpdateRequest{
+		Id: id, Urn: urn(member), Olds: c.encode(made), OldInputs: c.encode(inputs), News: c.encode(inputs),
+	})
+	require.NoError(t, err)
+	assert.Equal(t, made["repository"], c.decode(answer.GetProperties())["repository"])
+}
+
 func TestCancelEndsWhatHangs(t *testing.T) {
 	t.Parallel()
 	cloud := standin.NewCloud()

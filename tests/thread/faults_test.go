@@ -135,8 +135,8 @@ func disturb(t *testing.T, fault standin.Fault, world, state []string) {
 	require.Zero(t, last.Changed())
 }
 
-// TestFaults fails, or hangs, the creation of each type of resource; with SOAK
-// set, every single call.
+// TestFaults fails, half finishes or hangs the creation of each type of resource;
+// with SOAK set, every single call in all three ways.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	world, state, calls := reference(t)
@@ -151,10 +151,7 @@ func TestFaults(t *testing.T) {
 		}
 		if !seen[call.Type] {
 			seen[call.Type] = true
-			mode := standin.FailBefore
-			if len(seen)%3 == 0 {
-				mode = standin.Hang
-			}
+			mode := []standin.FaultMode{standin.FailBefore, standin.FailPartial, standin.Hang}[len(seen)%3]
 			faults = append(faults, standin.Fault{Type: call.Type, Method: "Create", Mode: mode})
 		}
 	}
