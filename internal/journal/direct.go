@@ -148,16 +148,16 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// errNotDirect says that the short way is not there.
-type errNotDirect struct{ error }
+// notDirectError says that the short way is not there.
+type notDirectError struct{ error }
 
-func (e errNotDirect) Unwrap() error { return e.error }
+func (e notDirectError) Unwrap() error { return e.error }
 
 // direct copies a journal's stream by the short way. The error is an
-// errNotDirect where nothing was sent and exec has to be used.
+// notDirectError where nothing was sent and exec has to be used.
 func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]string) error {
 	if h.c.Direct == nil || h.closed.Load() {
-		return errNotDirect{errors.New("there is no direct way")}
+		return notDirectError{errors.New("there is no direct way")}
 	}
 	opened, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -181,10 +181,10 @@ func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]strin
 	case err == nil:
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case context.Cause(opened) == errSilent:
-		return errNotDirect{errSilent}
+	case errors.Is(context.Cause(opened), errSilent):
+		return notDirectError{errSilent}
 	case errors.As(err, &status) && !apierrors.IsNotFound(err):
-		return errNotDirect{err}
+		return notDirectError{err}
 	default:
 		return err // the API server was not reached, or the helper has gone
 	}

@@ -42,7 +42,7 @@ func (s *Source) Open(ctx context.Context, offset, size int64, compress bool, w 
 	}
 	return s.seat.with(ctx, func(h *helper) error {
 		err := h.direct(ctx, w, query)
-		if far := (errNotDirect{}); !errors.As(err, &far) {
+		if far := (notDirectError{}); !errors.As(err, &far) {
 			return err
 		} else if h.c.Direct != nil && !h.closed.Swap(true) {
 			s.seat.c.Note(fmt.Sprintf("the API server does not pass requests on to helper pod %s (%v): going through exec, which is slower", h.name, far))
