@@ -253,14 +253,14 @@ func TestDeepgramReleaseAPIEntrance(t *testing.T) {
 		path := dig(t, ingress, "spec/rules/0/http/paths/0")
 		assert.Equal(t, "/", dig(t, path, "path"))
 		assert.Equal(t, "Prefix", dig(t, path, "pathType"))
-		assert.Equal(t, 8080.0, dig(t, path, "backend/service/port/number"))
+		assert.EqualValues(t, 8080, dig(t, path, "backend/service/port/number"))
 
 		service := inputsOf(rec.named(t, "dg-deepgram-api-ingress-service"))
 		assert.Equal(t, dig(t, path, "backend/service/name"), dig(t, service, "metadata/name"))
 		assert.Equal(t, map[string]any{"app": "deepgram-api", "app.kubernetes.io/instance": "deepgram"},
 			dig(t, service, "spec/selector"))
 		assert.Equal(t, "ClusterIP", dig(t, service, "spec/type"))
-		assert.Equal(t, 8080.0, dig(t, service, "spec/ports/0/targetPort"))
+		assert.EqualValues(t, 8080, dig(t, service, "spec/ports/0/targetPort"))
 		assert.JSONEq(t, `{"ingress": true}`,
 			dig(t, service, "metadata/annotations").(map[string]any)["cloud.google.com/neg"].(string))
 

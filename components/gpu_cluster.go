@@ -332,7 +332,8 @@ func (c *gpuCluster) cluster() error {
 		ResourceLabels:     stringMap(a.Labels),
 	}
 	if a.BackupAgent {
-		args.AddonsConfig.(*container.ClusterAddonsConfigArgs).GkeBackupAgentConfig = &container.ClusterAddonsConfigGkeBackupAgentConfigArgs{
+		addons := args.AddonsConfig.(*container.ClusterAddonsConfigArgs)
+		addons.GkeBackupAgentConfig = &container.ClusterAddonsConfigGkeBackupAgentConfigArgs{
 			Enabled: pulumi.Bool(true),
 		}
 	}

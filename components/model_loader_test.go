@@ -78,7 +78,7 @@ func TestModelVolumeLoader(t *testing.T) {
 	pod := inputsOf(job)["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
 	assert.Equal(t, "models-loader", pod["serviceAccountName"])
 	assert.Equal(t, true, pod["securityContext"].(map[string]any)["runAsNonRoot"])
-	assert.Equal(t, 65532.0, pod["securityContext"].(map[string]any)["fsGroup"], "a new file system is root's")
+	assert.EqualValues(t, 65532, pod["securityContext"].(map[string]any)["fsGroup"], "a new file system is root's")
 	container := pod["containers"].([]any)[0].(map[string]any)
 	assert.Equal(t, "registry.example.com/deepgram-ops:v1.0.0", container["image"])
 	assert.Equal(t, []any{"models", "load", "--dir", "/models", "--sources", "/etc/models/sources.json", "--progress", "30s"}, container["args"])

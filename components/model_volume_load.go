@@ -76,7 +76,10 @@ func (l *diskLoader) options(more ...pulumi.ResourceOption) []pulumi.ResourceOpt
 }
 
 func (l *diskLoader) labels() map[string]string {
-	return merged(l.shared.Labels, map[string]string{"app.kubernetes.io/name": "deepgram-ops", "app.kubernetes.io/component": "models-loader"})
+	return merged(l.shared.Labels, map[string]string{
+		"app.kubernetes.io/name":      "deepgram-ops",
+		"app.kubernetes.io/component": "models-loader",
+	})
 }
 
 // meta is the metadata of an object in the loaders' namespace.
@@ -154,7 +157,10 @@ func (l *diskLoader) job(secret *corev1.Secret, claim *corev1.PersistentVolumeCl
 		pulumi.IgnoreChanges([]string{"spec", "metadata.labels"}),
 		pulumi.DeleteBeforeReplace(true),
 		// Beyond the Job's own deadline, so that Kubernetes is the one to tell.
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: secondsText(loaderDeadline + 1200), Update: secondsText(loaderDeadline + 1200), Delete: "15m"}),
+		pulumi.Timeouts(&pulumi.CustomTimeouts{
+			Create: secondsText(loaderDeadline + 1200),
+			Update: secondsText(loaderDeadline + 1200), Delete: "15m",
+		}),
 	}
 	if l.volume.Disk != nil {
 		options = append(options, pulumi.ReplacementTrigger(pulumi.Sprintf("%s %s", l.volume.VolumeHandle, l.volume.Disk.CreationTimestamp)))

@@ -60,7 +60,10 @@ func (v *validator) engineNodes(pods int, from string) {
 
 // nodes checks one pool: pods and spare pods, so many on a node.
 func (v *validator) nodes(key, what string, pods, spare, perNode int, from string) {
-	pool := map[string]Pool{"api": v.c.Pools.API, "engine": v.c.Pools.Engine, "licenseProxy": v.c.Pools.LicenseProxy, "billing": v.c.Pools.Billing}[key]
+	pool := map[string]Pool{
+		"api": v.c.Pools.API, "engine": v.c.Pools.Engine, "licenseProxy": v.c.Pools.LicenseProxy,
+		"billing": v.c.Pools.Billing,
+	}[key]
 	need := (pods + spare + perNode - 1) / perNode
 	path := "pools." + key + ".maxNodes"
 	if need <= pool.MaxNodes || v.has(path) || v.has(from) {

@@ -117,7 +117,8 @@ func (in *Inputs) capacityAlerts() any {
 			fmt.Sprintf("It cannot add engines: kubectl -n %s get hpa and get pods. At maxReplicas raise it; with pending pods look at pools.engine.maxNodes, the GPU quota and the zone's stock.", in.Namespace)),
 		alert("DeepgramAutoscalerBlind", "warning", "10m",
 			fmt.Sprintf(`max by (namespace, horizontalpodautoscaler) (kube_horizontalpodautoscaler_status_condition%s) == 1`,
-				in.own(fmt.Sprintf(`horizontalpodautoscaler=~"(keda-hpa-)?(%s|%s)(-hpa)?", condition="ScalingActive", status="false"`, APIName, EngineName))),
+				in.own(fmt.Sprintf(`horizontalpodautoscaler=~"(keda-hpa-)?(%s|%s)(-hpa)?", `, APIName, EngineName)+
+					`condition="ScalingActive", status="false"`)),
 			"The autoscaler {{ $labels.horizontalpodautoscaler }} cannot read its measurements.",
 			fmt.Sprintf("kubectl -n %s describe hpa {{ $labels.horizontalpodautoscaler }}, and kubectl get apiservice v1beta1.external.metrics.k8s.io. A private control plane must reach TCP 6443 of the nodes.", in.Namespace)),
 	)

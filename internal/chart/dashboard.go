@@ -125,9 +125,12 @@ func (in *Inputs) Dashboard() Dashboard {
 		UID: uid, Title: "Deepgram " + in.Namespace + "/" + in.Release,
 		Description: "Streams, capacity, latency, errors, GPUs, licence, certificate and journals of one release. Its thresholds are those of the alerts.",
 		Tags:        []string{"deepgram"}, SchemaVersion: 39, Refresh: "30s",
-		Time:       timeRange{From: "now-6h", To: "now"},
-		Templating: templateList{List: []templateVariable{{Name: "datasource", Label: "Prometheus", Type: "datasource", Query: "prometheus"}}},
-		Panels:     l.panels,
+		Time: timeRange{From: "now-6h", To: "now"},
+		Templating: templateList{List: []templateVariable{{
+			Name: "datasource", Label: "Prometheus", Type: "datasource",
+			Query: "prometheus",
+		}}},
+		Panels: l.panels,
 	}
 }
 

@@ -116,7 +116,8 @@ func below(path, other string) bool {
 // object was made. On pods it restarts them, and counts.
 func versionLabel(path string) bool {
 	switch path {
-	case `metadata.labels["helm.sh/chart"]`, "metadata.labels.chart", `metadata.labels["app.kubernetes.io/version"]`, "metadata.labels.version":
+	case `metadata.labels["helm.sh/chart"]`, "metadata.labels.chart", `metadata.labels["app.kubernetes.io/version"]`,
+		"metadata.labels.version":
 		return true
 	}
 	return false

@@ -151,7 +151,10 @@ func (s *githubService) graphQL(ctx context.Context, step, query string, variabl
 		case "NOT_FOUND": // one node is gone: the others are answered
 			continue
 		case "FORBIDDEN", "INSUFFICIENT_SCOPES":
-			return &Error{Kind: Permission, Step: step, Status: http.StatusOK, Message: s.target.advise(Permission, http.StatusForbidden, said)}
+			return &Error{
+				Kind: Permission, Step: step, Status: http.StatusOK,
+				Message: s.target.advise(Permission, http.StatusForbidden, said),
+			}
 		}
 		return &Error{Kind: Invalid, Step: step, Status: http.StatusOK, Message: "GitHub answers: " + said}
 	}

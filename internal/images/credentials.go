@@ -108,7 +108,10 @@ func (k *Keychain) ResolveContext(ctx context.Context, r authn.Resource) (authn.
 		if err != nil {
 			return nil, fmt.Errorf("credentials of %s: reading %s failed", key, EnvAuthFile)
 		}
-		a := authn.AuthConfig{Username: c.Username, Password: c.Password, Auth: c.Auth, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken}
+		a := authn.AuthConfig{
+			Username: c.Username, Password: c.Password, Auth: c.Auth, IdentityToken: c.IdentityToken,
+			RegistryToken: c.RegistryToken,
+		}
 		if a != (authn.AuthConfig{}) {
 			return authn.FromConfig(a), nil
 		}

@@ -98,7 +98,9 @@ func endpoints(i Image) (src, dst name.Tag, err error) {
 }
 
 // resolve finds what to copy: the pinned digest, or what the tag stands for.
-func (c *Client) resolve(ctx context.Context, src name.Tag, ref string, lock *Lock, mu *sync.Mutex) (upstream, copied v1.Hash, pinned bool, err error) {
+func (c *Client) resolve(
+	ctx context.Context, src name.Tag, ref string, lock *Lock, mu *sync.Mutex,
+) (upstream, copied v1.Hash, pinned bool, err error) {
 	mu.Lock()
 	upstream, copied, pinned = lock.pin(ref, c.o.Platform)
 	mu.Unlock()

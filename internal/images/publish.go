@@ -201,7 +201,10 @@ func layerOf(entries ...entry) (v1.Layer, error) {
 func writeTar(w io.Writer, entries []entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Mode: e.mode, ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg, Size: int64(len(e.data)), Format: tar.FormatPAX}
+		h := &tar.Header{
+			Name: e.name, Mode: e.mode, ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg,
+			Size: int64(len(e.data)), Format: tar.FormatPAX,
+		}
 		var r io.Reader = bytes.NewReader(e.data)
 		if e.file != "" {
 			f, err := os.Open(e.file)

@@ -83,7 +83,8 @@ func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
 	if n, err := io.Copy(digest, io.LimitReader(f, o.Offset)); err != nil || n < o.Offset {
 		return shrunk(err, n, h.Size)
 	}
-	n, err := io.CopyBuffer(io.MultiWriter(digest, withContext{ctx, body}), struct{ io.Reader }{io.LimitReader(f, h.Size-o.Offset)}, make([]byte, chunkSize))
+	n, err := io.CopyBuffer(io.MultiWriter(digest, withContext{ctx, body}),
+		struct{ io.Reader }{io.LimitReader(f, h.Size-o.Offset)}, make([]byte, chunkSize))
 	if err != nil || n < h.Size-o.Offset {
 		return shrunk(err, o.Offset+n, h.Size)
 	}

@@ -181,7 +181,8 @@ func NewCluster(cfg *rest.Config, namespace string) (*Cluster, error) {
 		return nil, fmt.Errorf("reaching the cluster: %w", err)
 	}
 	return &Cluster{
-		Client: client, Exec: &execer{cfg, client.CoreV1().RESTClient()}, Direct: &proxier{direct.CoreV1().RESTClient()}, Namespace: namespace,
+		Client: client, Exec: &execer{cfg, client.CoreV1().RESTClient()}, Direct: &proxier{direct.CoreV1().RESTClient()},
+		Namespace: namespace,
 	}, nil
 }
 

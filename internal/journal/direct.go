@@ -120,7 +120,8 @@ func serveCat(o ServeOptions) http.Handler {
 		size, err2 := strconv.ParseInt(q.Get("size"), 10, 64)
 		compress, err3 := strconv.ParseBool(q.Get("compress"))
 		file := path.Clean(q.Get("file"))
-		if err := errors.Join(err1, err2, err3); err != nil || r.URL.Path != directPath || !strings.HasPrefix(file, path.Clean(o.Root)+"/") {
+		if err := errors.Join(err1, err2, err3); err != nil || r.URL.Path != directPath ||
+			!strings.HasPrefix(file, path.Clean(o.Root)+"/") {
 			http.Error(w, "the request is not understood", http.StatusBadRequest)
 			return
 		}

@@ -63,7 +63,8 @@ func Receive(ctx context.Context, r io.Reader, path string, size int64, digest s
 	}
 	defer f.discard()
 	s := newSink()
-	if _, err := io.CopyBuffer(io.MultiWriter(withContext{ctx, f}, s), struct{ io.Reader }{io.LimitReader(r, size)}, make([]byte, chunkSize)); err != nil {
+	if _, err := io.CopyBuffer(io.MultiWriter(withContext{ctx, f}, s), struct{ io.Reader }{io.LimitReader(r, size)},
+		make([]byte, chunkSize)); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	if got := s.report(); got.Size != size || got.SHA256 != digest {

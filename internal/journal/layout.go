@@ -208,7 +208,9 @@ func (v volume) of(pod string) (claim, file string) {
 
 // claims finds the claims, and raises count to the replicas that have claims of
 // their own: those of replicas that were scaled away hold journals too.
-func (c *Cluster) claims(ctx context.Context, set *appsv1.StatefulSet, v volume, count *int32) (map[string]corev1.PersistentVolumeClaim, error) {
+func (c *Cluster) claims(
+	ctx context.Context, set *appsv1.StatefulSet, v volume, count *int32,
+) (map[string]corev1.PersistentVolumeClaim, error) {
 	found := map[string]corev1.PersistentVolumeClaim{}
 	get := func(name string) (bool, error) {
 		pvc, err := c.Client.CoreV1().PersistentVolumeClaims(c.Namespace).Get(ctx, name, metav1.GetOptions{})

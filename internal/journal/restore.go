@@ -213,8 +213,11 @@ func (c *Cluster) newClaim(ctx context.Context, l *Layout, o ClaimOptions) (*cor
 		spec.Resources = corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: q}}
 	}
 	made, err := claims.Create(ctx, &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: o.Claim, Namespace: c.Namespace, Labels: map[string]string{managedBy: manager, component: "journal-restore"}},
-		Spec:       spec,
+		ObjectMeta: metav1.ObjectMeta{
+			Name: o.Claim, Namespace: c.Namespace,
+			Labels: map[string]string{managedBy: manager, component: "journal-restore"},
+		},
+		Spec: spec,
 	}, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		return nil, fmt.Errorf("claim %s: %w: a restore goes into a new claim", o.Claim, ErrExists)

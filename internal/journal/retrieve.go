@@ -133,7 +133,9 @@ func lastFile(dir, pod string) (string, error) {
 
 // BackUp copies every replica's journal through helper pods into the target.
 // Errors of single replicas are joined; the others are stored all the same.
-func (c *Cluster) BackUp(ctx context.Context, t Target, so SourceOptions, fo FetchOptions, bo BackupOptions) ([]Backup, time.Duration, error) {
+func (c *Cluster) BackUp(
+	ctx context.Context, t Target, so SourceOptions, fo FetchOptions, bo BackupOptions,
+) ([]Backup, time.Duration, error) {
 	c.init()
 	list := []Backup{}
 	dir, err := os.MkdirTemp("", "deepgram-journal-")

@@ -126,7 +126,9 @@ func (s *seat) with(ctx context.Context, do func(*helper) error) error {
 // WithSources mounts the journals in helper pods, lets do read them and removes
 // the helpers, whatever happens; where billing had to stop it is scaled back to
 // what it was, and the returned time is how long it was not ready.
-func (c *Cluster) WithSources(ctx context.Context, o SourceOptions, do func(context.Context, *Layout, []*Source) error) (downtime time.Duration, err error) {
+func (c *Cluster) WithSources(
+	ctx context.Context, o SourceOptions, do func(context.Context, *Layout, []*Source) error,
+) (downtime time.Duration, err error) {
 	c.init()
 	if _, err := c.Recover(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -139,7 +139,8 @@ func (c *client) get(ctx context.Context, l Link, offset, last int64, validator 
 		if bearer, err = c.token(ctx); err != nil {
 			return nil, &refusal{"no Google credentials for gs://: in a cluster use Workload Identity, elsewhere gcloud auth application-default login: " + firstLine(err)}
 		}
-		if u, err = url.Parse(c.endpoint + "/storage/v1/b/" + url.PathEscape(u.Host) + "/o/" + url.PathEscape(object) + "?alt=media"); err != nil {
+		address := c.endpoint + "/storage/v1/b/" + url.PathEscape(u.Host) + "/o/" + url.PathEscape(object) + "?alt=media"
+		if u, err = url.Parse(address); err != nil {
 			return nil, &refusal{"storage endpoint is not a URL"}
 		}
 	}
@@ -242,7 +243,8 @@ func (a *answer) Error() string {
 }
 
 func (a *answer) temporary() bool {
-	return a.code == http.StatusTooManyRequests || a.code == http.StatusRequestTimeout || a.code >= 500 && a.code != http.StatusNotImplemented
+	return a.code == http.StatusTooManyRequests || a.code == http.StatusRequestTimeout ||
+		a.code >= 500 && a.code != http.StatusNotImplemented
 }
 
 func newAnswer(resp *http.Response, l Link) *answer {

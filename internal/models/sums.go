@@ -32,7 +32,10 @@ type sums struct {
 
 func newSums(wantCRC bool) *sums {
 	const buffers = 4
-	h := &sums{wantCRC: wantCRC, sha: sha256.New(), work: make(chan []byte, buffers), idle: make(chan []byte, buffers), met: make(chan struct{})}
+	h := &sums{
+		wantCRC: wantCRC, sha: sha256.New(), work: make(chan []byte, buffers),
+		idle: make(chan []byte, buffers), met: make(chan struct{}),
+	}
 	for range buffers {
 		h.idle <- make([]byte, bufferSize)
 	}

@@ -145,7 +145,10 @@ func TestMemoryStaysFlatForALargeLayer(t *testing.T) {
 	}
 	assert.Contains(t, out.String(), digest.String())
 	require.Positive(t, peak)
-	// Half of it is the program itself, when it is built with the race detector.
-	assert.Less(t, peak, int64(160<<10), "peak memory in KiB, for a layer of %d MiB", size>>20)
+	limit := int64(100 << 10)
+	if raceDetector {
+		limit = 160 << 10 // the detector keeps a shadow of the program's memory
+	}
+	assert.Less(t, peak, limit, "peak memory in KiB, for a layer of %d MiB", size>>20)
 	t.Logf("layer of %d MiB: peak memory %d MiB", size>>20, peak>>10)
 }

@@ -188,7 +188,8 @@ func (f *preflightFlags) credentials(s Streams) {
 		return
 	}
 	if !slices.ContainsFunc(preflight.IDs(), func(id string) bool {
-		return f.chosen(id) && (preflight.AsksGoogle(id) || id == "credentials" || strings.HasPrefix(id, "dns-") || strings.HasSuffix(id, "certificate"))
+		return f.chosen(id) && (preflight.AsksGoogle(id) || id == "credentials" || strings.HasPrefix(id, "dns-") ||
+			strings.HasSuffix(id, "certificate"))
 	}) {
 		return // looking for credentials may take seconds
 	}

@@ -92,7 +92,9 @@ func (g *google) prepare(ctx context.Context, r *run) {
 	})
 }
 
-func client[T any](ctx context.Context, open func(context.Context, ...option.ClientOption) (T, error), o []option.ClientOption) func() (T, error) {
+func client[T any](
+	ctx context.Context, open func(context.Context, ...option.ClientOption) (T, error), o []option.ClientOption,
+) func() (T, error) {
 	return sync.OnceValues(func() (T, error) { return open(ctx, o...) })
 }
 
@@ -230,7 +232,8 @@ func (r *run) neededAPIs() map[string][]string {
 	add(c.Cluster.Existing == "" && c.Cluster.ImageStreaming, own, "containerfilesystem.googleapis.com")
 	add(c.Ingress.DNSZone != "" || c.Grafana.Enabled && c.Grafana.DNSZone != "", own, "dns.googleapis.com")
 	add(c.Billing.Enabled && c.Billing.Filestore(), own, "file.googleapis.com")
-	add(c.Billing.Enabled && c.Billing.Backup.Enabled && c.Billing.Backup.Target == "gcs", own, "storage.googleapis.com", "iamcredentials.googleapis.com")
+	add(c.Billing.Enabled && c.Billing.Backup.Enabled && c.Billing.Backup.Target == "gcs", own,
+		"storage.googleapis.com", "iamcredentials.googleapis.com")
 	return need
 }
 

@@ -263,7 +263,8 @@ func (p *parter) section(s *section) {
 
 // escapeLink is an address inside a Markdown link.
 func escapeLink(address string) string {
-	return strings.NewReplacer("(", "%28", ")", "%29", " ", "%20", "<", "%3C", ">", "%3E", "\n", "", "\\", "%5C", "`", "%60", "|", "%7C").Replace(address)
+	return strings.NewReplacer("(", "%28", ")", "%29", " ", "%20", "<", "%3C", ">", "%3E", "\n", "", "\\", "%5C",
+		"`", "%60", "|", "%7C").Replace(address)
 }
 
 // plainMarkdown is a heading without its marks.

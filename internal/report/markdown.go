@@ -283,7 +283,8 @@ func (p *Plan) diffSection() []section {
 		return nil
 	}
 	s := section{
-		open: "<details><summary>Full diff: " + plural(len(p.Resources), "resource") + "</summary>\n\n```diff\n", end: "```\n\n</details>\n",
+		open:    "<details><summary>Full diff: " + plural(len(p.Resources), "resource") + "</summary>\n\n```diff\n",
+		end:     "```\n\n</details>\n",
 		heading: "### Full diff", noun: "resource", rank: rankDiff,
 	}
 	for i := range p.Resources {

@@ -123,7 +123,8 @@ func (p *Plan) textCounts(b *strings.Builder, style Style) {
 }
 
 func (c *ChartDiff) text(b *strings.Builder, style Style) {
-	b.WriteString("\n" + style.paint(bold, "chart "+clean(c.title())) + "  release " + clean(c.Release) + " in " + clean(c.Namespace) + "\n")
+	title := style.paint(bold, "chart "+clean(c.title()))
+	b.WriteString("\n" + title + "  release " + clean(c.Release) + " in " + clean(c.Namespace) + "\n")
 	if c.Rendered {
 		b.WriteString("  " + c.counts() + "\n")
 	} else {

@@ -64,7 +64,8 @@ func readWAV(b []byte) (PCM, error) {
 		size = max(0, min(size, len(body)))
 		switch string(rest[:4]) {
 		case "fmt ":
-			if size < 16 || binary.LittleEndian.Uint16(body) != 1 || binary.LittleEndian.Uint16(body[2:]) != 1 || binary.LittleEndian.Uint16(body[14:]) != 16 {
+			if size < 16 || binary.LittleEndian.Uint16(body) != 1 || binary.LittleEndian.Uint16(body[2:]) != 1 ||
+				binary.LittleEndian.Uint16(body[14:]) != 16 {
 				return PCM{}, errors.New(want)
 			}
 			p.Rate = int(binary.LittleEndian.Uint32(body[4:]))

@@ -118,7 +118,8 @@ func (c *Cluster) apiPod(ctx context.Context) (string, int32, error) {
 	if len(service.Spec.Ports) == 0 || len(service.Spec.Selector) == 0 {
 		return "", 0, fail(KindCluster, "name the API's Service with --service", "Service %s selects no pods or has no port", c.Service)
 	}
-	pods, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
+	pods, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
 	if err != nil {
 		return "", 0, c.clusterFailure("listing the API's pods", err)
 	}

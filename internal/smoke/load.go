@@ -315,7 +315,8 @@ func (l *loader) step(ctx context.Context, n int) (LoadStep, error) {
 	}
 	step.Latency, step.Errors = percentiles(latencies), len(failures)
 	if len(failures) > 0 {
-		if f := failures[0]; n == l.o.Start && len(l.r.Steps) == 0 && f.Kind != KindCapacity && f.Kind != KindUnavailable && f.Kind != KindSlow {
+		if f := failures[0]; n == l.o.Start && len(l.r.Steps) == 0 && f.Kind != KindCapacity &&
+			f.Kind != KindUnavailable && f.Kind != KindSlow {
 			return step, f
 		}
 	}

@@ -181,7 +181,8 @@ func (t *Target) dial(ctx context.Context, limit time.Duration, query url.Values
 	defer timer.Stop()
 	const path = "/v1/listen"
 	var d dialled
-	d.conn, d.res, d.err = websocket.Dial(hctx, t.address(path, query), &websocket.DialOptions{ //nolint:bodyclose // of no use after the handshake
+	//nolint:bodyclose // of no use after the handshake
+	d.conn, d.res, d.err = websocket.Dial(hctx, t.address(path, query), &websocket.DialOptions{
 		HTTPClient: t.client, HTTPHeader: t.header(), Host: t.Host,
 	})
 	if d.err == nil {

@@ -160,7 +160,9 @@ func (t *Target) header() http.Header {
 
 // do sends a request within a time and reads the whole answer. Answers that are not
 // 200 are failures.
-func (t *Target) do(ctx context.Context, limit time.Duration, method, path string, query url.Values, kind string, body []byte) (http.Header, []byte, error) {
+func (t *Target) do(
+	ctx context.Context, limit time.Duration, method, path string, query url.Values, kind string, body []byte,
+) (http.Header, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, t.address(path, query), bytes.NewReader(body))

@@ -178,7 +178,8 @@ func checkData(kind string, in props, out *complaints) {
 	}
 	for _, k := range need[stringAt(in, "type")] {
 		text := bare(in["stringData"])
-		if _, ok := data.ObjectValue()[resource.PropertyKey(k)]; !ok && (!text.IsObject() || absent(text.ObjectValue()[resource.PropertyKey(k)])) {
+		if _, ok := data.ObjectValue()[resource.PropertyKey(k)]; !ok &&
+			(!text.IsObject() || absent(text.ObjectValue()[resource.PropertyKey(k)])) {
 			out.add("data", "a Secret of type %s needs the key %s", stringAt(in, "type"), k)
 		}
 	}

@@ -81,7 +81,9 @@ var identityRules = []Rule{
 			if !powerful(role) || slices.Contains(j.Texts("allowedRoles"), role) {
 				return
 			}
-			if slices.ContainsFunc(members(j.In()), func(m Value) bool { return !m.Known() || strings.HasPrefix(m.Text(), "serviceAccount:") }) {
+			if slices.ContainsFunc(members(j.In()), func(m Value) bool {
+				return !m.Known() || strings.HasPrefix(m.Text(), "serviceAccount:")
+			}) {
 				j.Violate(Finding{
 					Found: fmt.Sprintf("it gives %s over the project to a service account", role), Need: "a role without administration",
 				})

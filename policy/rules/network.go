@@ -114,7 +114,8 @@ var networkRules = []Rule{
 		Resource: func(j *Judge) {
 			if j.Resource.Type == serviceType {
 				spec := j.In().Get("spec")
-				publicService(j, describe(j.Resource), "it is", spec.Get("type"), spec.Get("loadBalancerSourceRanges"), j.In().Get("metadata", "annotations"))
+				publicService(j, describe(j.Resource), "it is", spec.Get("type"), spec.Get("loadBalancerSourceRanges"),
+					j.In().Get("metadata", "annotations"))
 				return
 			}
 			deepgram(func(j *Judge, r release) {
@@ -162,7 +163,8 @@ var networkRules = []Rule{
 				return
 			}
 			password := r.v(grafana + "adminPassword")
-			own := r.v(grafana+"admin.existingSecret").Text() != "" || password.Text() != "" && password.Text() != "prom-operator" && password.Text() != "admin"
+			own := r.v(grafana+"admin.existingSecret").Text() != "" || password.Text() != "" &&
+				password.Text() != "prom-operator" && password.Text() != "admin"
 			if !own {
 				j.Violate(Finding{What: r.what, Found: "Grafana has its chart's default password", Need: "a password of your own"})
 			}

@@ -110,7 +110,10 @@ func (r *runner) policy(rule *Rule) policyx.Policy {
 				if r.settings != nil {
 					pack = r.settings(ctx)
 				}
-				j := &Judge{rule: rule, run: r, settings: rule.values(r.config.Settings[rule.Name], pack), report: args.Manager.ReportViolation}
+				j := &Judge{
+					rule: rule, run: r, settings: rule.values(r.config.Settings[rule.Name], pack),
+					report: args.Manager.ReportViolation,
+				}
 				for _, a := range args.Resources {
 					j.Resources = append(j.Resources, resource(a))
 				}

@@ -334,7 +334,8 @@ func included(r release, subchart string, auto bool) bool {
 // switches are keys that the chart reads as a switch wherever they stand.
 var switches = []string{
 	"enabled", "includeDependency", "gpuRequired", "deploySecondReplica", "keepUpstreamServerAsBackup", "create",
-	"useNvidiaDevicePlugin", "listenV2", "speakV2", "speakV2Streaming", "entityDetection", "entityRedaction", "formatEntityTags", "redactUsage",
+	"useNvidiaDevicePlugin", "listenV2", "speakV2", "speakV2Streaming", "entityDetection", "entityRedaction",
+	"formatEntityTags", "redactUsage",
 	"streamingNer", "useV2LanguageDetection", "allowNonpublicEndpoints", "allowInsecureEndpoints",
 }
 

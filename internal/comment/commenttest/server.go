@@ -77,7 +77,10 @@ func (s *Server) start(t testing.TB, handler func(http.ResponseWriter, *http.Req
 		}
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
-		s.requests = append(s.requests, Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body), Header: r.Header})
+		s.requests = append(s.requests, Request{
+			Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+			Body: string(body), Header: r.Header,
+		})
 		fault := s.fault(r)
 		if fault == nil {
 			handler(w, r, body)

@@ -193,8 +193,11 @@ func (s *session) result(final bool) {
 	s.say(map[string]any{
 		"type": "Results", "channel_index": []int{0, 1}, "start": s.seconds(s.from), "duration": s.seconds(len(s.sound)),
 		"is_final": final, "speech_final": final,
-		"channel":  map[string]any{"alternatives": []any{map[string]any{"transcript": words, "confidence": 0.99}}},
-		"metadata": map[string]any{"request_id": s.id, "model_info": map[string]any{"name": "general", "version": General.Version, "arch": "nova-3"}},
+		"channel": map[string]any{"alternatives": []any{map[string]any{"transcript": words, "confidence": 0.99}}},
+		"metadata": map[string]any{
+			"request_id": s.id,
+			"model_info": map[string]any{"name": "general", "version": General.Version, "arch": "nova-3"},
+		},
 	})
 }
 
