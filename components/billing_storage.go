@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -135,7 +136,7 @@ func (b *billing) storageClass() (*resources.StorageClass, error) {
 		args.Provisioner = pulumi.String(diskDriver)
 		args.Parameters = pulumi.ToStringMap(map[string]string{"type": a.kind(), "csi.storage.k8s.io/fstype": "ext4"})
 	} else {
-		parameters := map[string]string{"tier": a.kind(), "network": orDefault(a.Network, "default")}
+		parameters := map[string]string{"tier": a.kind(), "network": cmp.Or(a.Network, "default")}
 		if a.NetworkProject != "" && a.NetworkProject != a.Project {
 			parameters["network"] = networkPath(a.Project, a.NetworkProject, parameters["network"])
 			parameters["connect-mode"] = "PRIVATE_SERVICE_ACCESS"

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -189,7 +190,7 @@ func (a *GpuClusterArgs) inputs() pulumi.Map {
 		"project":       pulumi.String(a.Project),
 		"region":        pulumi.String(a.Region),
 		"engineZone":    pulumi.String(a.EngineZone),
-		"cluster":       pulumi.String(orDefault(a.Cluster.Existing, a.Cluster.Name)),
+		"cluster":       pulumi.String(cmp.Or(a.Cluster.Existing, a.Cluster.Name)),
 		"existing":      pulumi.Bool(a.Cluster.Existing != ""),
 		"existingPools": pulumi.Bool(a.Cluster.ExistingPools),
 		"location":      pulumi.String(a.Cluster.Location),
@@ -272,7 +273,7 @@ func serviceAccountEmail(id, project string) string {
 // nodeTag is on this cluster's nodes and on no others.
 func (a *GpuClusterArgs) nodeTag() string { return shorten(a.NamePrefix+"-nodes", 63) }
 
-func (a *GpuClusterArgs) clusterName() string { return orDefault(a.Cluster.Existing, a.Cluster.Name) }
+func (a *GpuClusterArgs) clusterName() string { return cmp.Or(a.Cluster.Existing, a.Cluster.Name) }
 
 // cluster makes the cluster (guide G-C.1). The guide's cluster starts with a pool
 // of n2-standard-2; here that is the system pool, a resource of its own, because
@@ -400,7 +401,7 @@ func maintenance(m config.Maintenance) container.ClusterMaintenancePolicyPtrInpu
 			StartTime:     pulumi.String(e.Start),
 			EndTime:       pulumi.String(e.End),
 			ExclusionOptions: &container.ClusterMaintenancePolicyMaintenanceExclusionExclusionOptionsArgs{
-				Scope: pulumi.String(orDefault(e.Scope, "NO_MINOR_UPGRADES")),
+				Scope: pulumi.String(cmp.Or(e.Scope, "NO_MINOR_UPGRADES")),
 			},
 		})
 	}

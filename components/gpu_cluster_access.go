@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -52,7 +53,7 @@ func (c *gpuCluster) privateNetwork() error {
 	if !p.Enabled {
 		return nil
 	}
-	project := orDefault(a.Network.Project, a.Project)
+	project := cmp.Or(a.Network.Project, a.Project)
 	if project != a.Project {
 		// GKE switches it on itself, but not in another project's network.
 		if err := c.checkGoogleAccess(project); err != nil {

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -341,7 +342,7 @@ func (n *ingressNetwork) options(more ...pulumi.ResourceOption) []pulumi.Resourc
 // reach the pods (G-III.2). GKE makes the rule for health checks itself.
 func (n *ingressNetwork) proxies() error {
 	a := n.args
-	networkProject := orDefault(a.NetworkProject, a.Project)
+	networkProject := cmp.Or(a.NetworkProject, a.Project)
 	switch p := a.ProxyOnlySubnet; {
 	case a.ProxyRange != nil:
 		n.ProxyRange = a.ProxyRange.ToStringOutput()
@@ -362,7 +363,7 @@ func (n *ingressNetwork) proxies() error {
 		subnet, err := resources.NewSubnetwork(n.ctx, n.name+"-proxy-subnet", &resources.SubnetworkArgs{
 			Project:     pulumi.String(networkProject),
 			Region:      pulumi.String(a.Region),
-			Name:        pulumi.String(orDefault(p.Name, shorten(a.NamePrefix+"-proxy-only", 63))),
+			Name:        pulumi.String(cmp.Or(p.Name, shorten(a.NamePrefix+"-proxy-only", 63))),
 			Description: pulumi.String("Proxies of internal application load balancers"),
 			Network:     pulumi.String(a.Network),
 			IpCidrRange: pulumi.String(p.Cidr),
@@ -405,7 +406,7 @@ func (n *ingressNetwork) apiAddress() error {
 	args := &resources.AddressArgs{
 		Project:     pulumi.String(a.Project),
 		Region:      pulumi.String(a.Region),
-		Name:        pulumi.String(orDefault(a.API.AddressName, shorten(a.NamePrefix+"-ilb-ip-address", 63))),
+		Name:        pulumi.String(cmp.Or(a.API.AddressName, shorten(a.NamePrefix+"-ilb-ip-address", 63))),
 		Description: pulumi.String("Deepgram API"),
 		AddressType: pulumi.String("INTERNAL"),
 		Subnetwork:  pulumi.String(subnetworkPath(a.Project, a.NetworkProject, a.Region, a.Subnetwork)),
@@ -466,7 +467,7 @@ func (n *ingressNetwork) grafana() error {
 	a := n.args
 	address, err := resources.NewGlobalAddress(n.ctx, n.name+"-grafana-address", &resources.GlobalAddressArgs{
 		Project:     pulumi.String(a.Project),
-		Name:        pulumi.String(orDefault(a.Grafana.AddressName, shorten(a.NamePrefix+"-grafana-alb-ip-address", 63))),
+		Name:        pulumi.String(cmp.Or(a.Grafana.AddressName, shorten(a.NamePrefix+"-grafana-alb-ip-address", 63))),
 		Description: pulumi.String("Deepgram dashboards"),
 		AddressType: pulumi.String("EXTERNAL"),
 		Labels:      stringMap(a.Labels),
@@ -489,7 +490,7 @@ func (n *ingressNetwork) record(role, host, zone, project string, address pulumi
 		return nil
 	}
 	_, err := resources.NewRecordSet(n.ctx, n.name+"-"+role, &resources.RecordSetArgs{
-		Project:     pulumi.String(orDefault(project, n.args.Project)),
+		Project:     pulumi.String(cmp.Or(project, n.args.Project)),
 		ManagedZone: pulumi.String(zone),
 		Name:        pulumi.String(host + "."),
 		Type:        pulumi.String("A"),

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -145,10 +146,10 @@ func NewModelVolume(
 func newModelVolume(
 	ctx *pulumi.Context, name string, a *ModelVolumeArgs, opts []pulumi.ResourceOption,
 ) (*ModelVolume, error) {
-	diskName := orDefault(a.Disk.Existing, a.Disk.Name)
+	diskName := cmp.Or(a.Disk.Existing, a.Disk.Name)
 	handle := "projects/" + a.Project + "/zones/" + a.Zone + "/disks/" + diskName
 	v := &ModelVolume{
-		NamePrefix:      orDefault(a.NamePrefix, "dg-models-"+shortHash([]byte(handle))),
+		NamePrefix:      cmp.Or(a.NamePrefix, "dg-models-"+shortHash([]byte(handle))),
 		StorageCapacity: strconv.Itoa(a.Disk.SizeGb) + "G",
 		Zone:            a.Zone,
 		Protected:       a.Production && !a.Retired && a.Disk.Existing == "",

@@ -76,14 +76,6 @@ func regionOf(location string) string {
 	return location
 }
 
-// orDefault is value, or fallback where value is empty.
-func orDefault(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
-}
-
 // argumentErrors collects the mistakes in a component's arguments.
 type argumentErrors []error
 

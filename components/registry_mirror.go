@@ -1,6 +1,7 @@
 package components
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -66,7 +67,7 @@ func (m *Mirror) validate(errs *argumentErrors) {
 	}
 }
 
-func (m *Mirror) program() string { return orDefault(m.Program, opsImageName) }
+func (m *Mirror) program() string { return cmp.Or(m.Program, opsImageName) }
 
 // mirrorWords is the command that copies the images.
 func (m *Mirror) mirrorWords(prefix string) []string {

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -219,10 +220,10 @@ func (in *Inputs) engine() engineValues {
 	e.ModelManager.Volumes.GCP.GPD = gpdValues{
 		Enabled:          true,
 		NamePrefix:       in.Models.NamePrefix,
-		StorageClassName: or(in.Models.StorageClass, "standard-rwo"),
+		StorageClassName: cmp.Or(in.Models.StorageClass, "standard-rwo"),
 		StorageCapacity:  in.Models.Capacity,
 		VolumeHandle:     in.Models.VolumeHandle,
-		FSType:           or(in.Models.FSType, "ext4"),
+		FSType:           cmp.Or(in.Models.FSType, "ext4"),
 	}
 	return e
 }
@@ -320,13 +321,6 @@ func Fingerprint(key string, values ...string) string {
 		fmt.Fprintf(mac, "%d:%s;", len(v), v)
 	}
 	return hex.EncodeToString(mac.Sum(nil))[:16]
-}
-
-func or(v, fallback string) string {
-	if v == "" {
-		return fallback
-	}
-	return v
 }
 
 func sorted(errs []error) []error {

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,11 +86,11 @@ type once struct {
 
 // NewClient is a client of registries.
 func NewClient(o Options) (*Client, error) {
-	orDefault(&o.Parallel, 4)
-	orDefault(&o.Tries, 5)
-	orDefault(&o.FirstWait, 500*time.Millisecond)
-	orDefault(&o.MaxWait, 3*time.Minute)
-	orDefault(&o.Stall, time.Minute)
+	o.Parallel = cmp.Or(o.Parallel, 4)
+	o.Tries = cmp.Or(o.Tries, 5)
+	o.FirstWait = cmp.Or(o.FirstWait, 500*time.Millisecond)
+	o.MaxWait = cmp.Or(o.MaxWait, 3*time.Minute)
+	o.Stall = cmp.Or(o.Stall, time.Minute)
 	if o.Keychain == nil {
 		o.Keychain = authn.NewMultiKeychain()
 	}
@@ -123,12 +124,6 @@ func NewClient(o Options) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-func orDefault[T int | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
 }
 
 // head asks for a tag's digest; found is false where there is none.

@@ -27,7 +27,16 @@ type newFile struct {
 	*os.File
 	path string
 	done bool
+
+	// size is how much was written, onDisk how much of it was sent to the disk.
+	size, onDisk int64
+	// syncing hears how the last part of it arrived there; nil where none is on
+	// its way.
+	syncing chan error
 }
+
+// writeBehind is how much of a file is held in memory before it goes to the disk.
+const writeBehind = 64 << 20
 
 // createNew begins the file path. The folder is made if it is missing.
 func createNew(path string) (*newFile, error) {
@@ -70,11 +79,50 @@ func removeParts(dir string) {
 	}
 }
 
+// Write adds to the file. A long file goes to the disk while it is written, and its
+// memory is given back: a copy of many gigabytes needs neither the machine's cache
+// nor a long wait at its end.
+func (f *newFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.size += int64(n)
+	if err != nil || f.size-f.onDisk < writeBehind {
+		return n, err
+	}
+	if f.syncing != nil {
+		select {
+		case err := <-f.syncing:
+			if f.syncing = nil; err != nil {
+				return n, err
+			}
+		default:
+			return n, nil // the disk is slower than the line
+		}
+	}
+	done, size := make(chan error, 1), f.size
+	f.syncing, f.onDisk = done, size
+	go func() {
+		err := f.Sync()
+		forget(f.File, size)
+		done <- err
+	}()
+	return n, nil
+}
+
+// settled waits for what is on its way to the disk.
+func (f *newFile) settled() error {
+	if f.syncing == nil {
+		return nil
+	}
+	err := <-f.syncing
+	f.syncing = nil
+	return err
+}
+
 // commit puts the file under its name, on the disk for good. It fails with
 // ErrExists where something of that name has appeared.
 func (f *newFile) commit(mode fs.FileMode) error {
 	defer f.discard()
-	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
+	if err := errors.Join(f.settled(), f.Chmod(mode), f.Sync()); err != nil {
 		return err
 	}
 	if err := link(f.Name(), f.path); err != nil {
@@ -88,7 +136,7 @@ func (f *newFile) commit(mode fs.FileMode) error {
 func link(from, to string) error {
 	err := os.Link(from, to)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+		err = rename(from, to)
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -105,6 +153,7 @@ func (f *newFile) discard() {
 		return
 	}
 	f.done = true
+	_ = f.settled() // the file is closed after it
 	_ = os.Remove(f.Name())
 	_ = f.Close()
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,9 +32,9 @@ type BackupOptions struct {
 }
 
 func (o *BackupOptions) defaults() {
-	orDefault(&o.Wait, 5*time.Second)
-	orDefault(&o.Tries, 4)
-	orDefault(&o.FirstWait, time.Second)
+	o.Wait = cmp.Or(o.Wait, 5*time.Second)
+	o.Tries = cmp.Or(o.Tries, 4)
+	o.FirstWait = cmp.Or(o.FirstWait, time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

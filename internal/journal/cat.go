@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +19,11 @@ import (
 // The stream of Cat is a line of JSON (head), the bytes, and a line of JSON
 // (foot). Whoever reads it knows by the foot that nothing is missing, and by its
 // digest that nothing is changed; without the foot it goes on from where it is.
+// Empty lines before the head are signs of life: the digest is of the whole
+// journal, and what the reader has already is read here before anything is sent.
+
+// lifeSign is how often one is sent.
+const lifeSign = 5 * time.Second
 
 // head is the first line of a stream.
 type head struct {
@@ -43,6 +49,9 @@ type CatOptions struct {
 	Wait time.Duration
 	// Compress packs the stream with zstd.
 	Compress bool
+	// LifeSign is how often something is sent while the part before Offset is
+	// read; 0 means 5 s.
+	LifeSign time.Duration
 }
 
 // Cat writes a snapshot of the journal, with its digest, for Fetch to read. It
@@ -75,16 +84,30 @@ func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
 		}
 		body, finish = z, func() error { return errors.Join(z.Close(), out.Flush()) }
 	}
+	digest := sha256.New()
+	buf := make([]byte, chunkSize)
+	alive := &lively{ctx: ctx, every: cmp.Or(o.LifeSign, lifeSign), last: time.Now(), sign: func() error {
+		_, err := io.WriteString(body, "\n")
+		if z, ok := body.(*zstd.Encoder); ok {
+			err = errors.Join(err, z.Flush())
+		}
+		if err = errors.Join(err, out.Flush()); err == nil {
+			if flusher, ok := w.(interface{ Flush() error }); ok {
+				err = flusher.Flush()
+			}
+		}
+		return err
+	}}
+	before := struct{ io.Reader }{io.LimitReader(f, o.Offset)}
+	if n, err := io.CopyBuffer(io.MultiWriter(digest, alive), before, buf); err != nil || n < o.Offset {
+		return shrunk(err, n, h.Size)
+	}
 	e := json.NewEncoder(body)
 	if err := e.Encode(h); err != nil {
 		return err
 	}
-	digest := sha256.New()
-	if n, err := io.Copy(digest, io.LimitReader(f, o.Offset)); err != nil || n < o.Offset {
-		return shrunk(err, n, h.Size)
-	}
 	n, err := io.CopyBuffer(io.MultiWriter(digest, withContext{ctx, body}),
-		struct{ io.Reader }{io.LimitReader(f, h.Size-o.Offset)}, make([]byte, chunkSize))
+		struct{ io.Reader }{io.LimitReader(f, h.Size-o.Offset)}, buf)
 	if err != nil || n < h.Size-o.Offset {
 		return shrunk(err, o.Offset+n, h.Size)
 	}
@@ -99,6 +122,27 @@ func shrunk(err error, at, size int64) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return fmt.Errorf("journal: ends at byte %d, though it had %d: a journal never shrinks", at, size)
+}
+
+// lively gives a sign of life now and then while it is written to.
+type lively struct {
+	ctx   context.Context
+	every time.Duration
+	last  time.Time
+	sign  func() error
+}
+
+func (l *lively) Write(p []byte) (int, error) {
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if now := time.Now(); now.Sub(l.last) >= l.every {
+		l.last = now
+		if err := l.sign(); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }
 
 // withContext is a writer that ends with its context.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ type CheckOptions struct {
 // every journal (and keeps nothing of it). The target may be nil.
 func (c *Cluster) Check(ctx context.Context, t Target, o CheckOptions) ([]Check, error) {
 	c.init()
-	orDefault(&o.MaxAge, 36*time.Hour)
+	o.MaxAge = cmp.Or(o.MaxAge, 36*time.Hour)
 	checks := []Check{}
 	var layout *Layout
 	got := map[string]Fetched{}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -17,9 +18,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/kube"
 )
 
 // Executor runs a program in a pod.
@@ -51,19 +53,20 @@ type Timing struct {
 	// Cleanup bounds putting things right after an interruption; 0 means 2
 	// minutes.
 	Cleanup time.Duration
-	// Poll is how often the cluster is looked at; 0 means 500 ms.
+	// Poll is how often the cluster is looked at, after a first second in which it
+	// is looked at more often; 0 means 500 ms.
 	Poll time.Duration
 }
 
 func (t *Timing) defaults() {
-	orDefault(&t.Start, 3*time.Minute)
-	orDefault(&t.Deadline, 2*time.Hour)
-	orDefault(&t.Beat, 10*time.Second)
-	orDefault(&t.Dead, time.Minute)
-	orDefault(&t.Down, 2*time.Minute)
-	orDefault(&t.Up, 5*time.Minute)
-	orDefault(&t.Cleanup, 2*time.Minute)
-	orDefault(&t.Poll, 500*time.Millisecond)
+	t.Start = cmp.Or(t.Start, 3*time.Minute)
+	t.Deadline = cmp.Or(t.Deadline, 2*time.Hour)
+	t.Beat = cmp.Or(t.Beat, 10*time.Second)
+	t.Dead = cmp.Or(t.Dead, time.Minute)
+	t.Down = cmp.Or(t.Down, 2*time.Minute)
+	t.Up = cmp.Or(t.Up, 5*time.Minute)
+	t.Cleanup = cmp.Or(t.Cleanup, 2*time.Minute)
+	t.Poll = cmp.Or(t.Poll, 500*time.Millisecond)
 }
 
 // Cluster is the namespace in which billing runs.
@@ -125,7 +128,7 @@ func (c *Cluster) poll(ctx context.Context, limit time.Duration, done func(conte
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var last error
-	for {
+	for wait := c.Timing.Poll / 8; ; wait = min(wait*5/4, c.Timing.Poll) {
 		ok, err := done(ctx)
 		var f fatal
 		switch {
@@ -139,7 +142,7 @@ func (c *Cluster) poll(ctx context.Context, limit time.Duration, done func(conte
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), last)
-		case <-time.After(c.Timing.Poll):
+		case <-time.After(wait):
 		}
 	}
 }
@@ -148,30 +151,18 @@ func (c *Cluster) poll(ctx context.Context, limit time.Duration, done func(conte
 // KUBECONFIG or the usual file), or by the service account inside a cluster.
 // An empty namespace is the kubeconfig's.
 func Connect(kubeconfig, kubeContext, namespace string) (*Cluster, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext})
-	cfg, err := loader.ClientConfig()
+	cfg, namespace, err := kube.Connect(kubeconfig, kubeContext, namespace)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the cluster: %w", err)
-	}
-	if namespace == "" {
-		if namespace, _, err = loader.Namespace(); err != nil {
-			return nil, fmt.Errorf("reaching the cluster: %w", err)
-		}
+		return nil, err
 	}
 	return NewCluster(cfg, namespace)
 }
 
 // NewCluster is the cluster that cfg reaches.
 func NewCluster(cfg *rest.Config, namespace string) (*Cluster, error) {
-	cfg = rest.CopyConfig(cfg)
-	cfg.UserAgent = "deepgram-ops"
-	// Waiting is done here; the client's own brake only slows a poll down.
-	cfg.QPS, cfg.Burst = 50, 100
-	client, err := kubernetes.NewForConfig(cfg)
+	client, cfg, err := kube.Client(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the cluster: %w", err)
+		return nil, err
 	}
 	// HTTP/2 cuts a stream into small frames; HTTP/1.1 brings a journal faster.
 	plain := rest.CopyConfig(cfg)

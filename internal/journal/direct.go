@@ -80,7 +80,10 @@ func Serve(ctx context.Context, l net.Listener, o ServeOptions) error {
 	server := &http.Server{
 		Handler: serveCat(o), ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13},
+		Protocols: new(http.Protocols),
 	}
+	// The API server would take HTTP/2, which cuts a stream into small frames.
+	server.Protocols.SetHTTP1(true)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -139,7 +142,7 @@ func serveCat(o ServeOptions) http.Handler {
 
 // counted counts what was written.
 type counted struct {
-	w io.Writer
+	w http.ResponseWriter
 	n int64
 }
 
@@ -148,6 +151,9 @@ func (c *counted) Write(p []byte) (int, error) {
 	c.n += int64(n)
 	return n, err
 }
+
+// Flush sends what was written.
+func (c *counted) Flush() error { return http.NewResponseController(c.w).Flush() }
 
 // notDirectError says that the short way is not there.
 type notDirectError struct{ error }
@@ -190,8 +196,30 @@ func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]strin
 		return err // the API server was not reached, or the helper has gone
 	}
 	defer body.Close()
-	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{body}, make([]byte, chunkSize))
-	return err
+	return handOver(w, body)
+}
+
+// handOver copies in large pieces: TLS brings 16 KiB at a time, and each hand-over
+// to the goroutine that reads the stream costs more than that is worth. What comes
+// slowly is not kept back.
+func handOver(w io.Writer, r io.Reader) error {
+	buf := make([]byte, 256<<10)
+	last := time.Now()
+	for n := 0; ; {
+		more, err := r.Read(buf[n:])
+		if n += more; n == len(buf) || err != nil || time.Since(last) > time.Second {
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return werr
+			}
+			n, last = 0, time.Now()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 var errSilent = errors.New("no answer from its port")

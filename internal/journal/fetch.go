@@ -2,11 +2,13 @@ package journal
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -28,17 +30,15 @@ type FetchOptions struct {
 	Stall time.Duration
 	// Compress packs the stream with zstd.
 	Compress bool
+	// Beginning is a file with the beginning of the journal, such as an older copy
+	// of it, which is not sent again: the source only hashes it. Empty means that
+	// all is sent. Fetch fails with ErrBeginning where the journal begins
+	// otherwise.
+	Beginning string
 	// Progress hears how many bytes came; nil nobody.
 	Progress func(bytes int64)
 	// Note hears of a cut; nil nobody.
 	Note func(line string)
-}
-
-func orDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
 }
 
 // fatal is an error that another try does not mend.
@@ -46,9 +46,14 @@ type fatal struct{ error }
 
 func (f fatal) Unwrap() error { return f.error }
 
+// ErrBeginning says that a journal does not begin as an older copy of it does.
+var ErrBeginning = errors.New("does not begin as the older copy does")
+
 // Fetched is what a transfer brought.
 type Fetched struct {
 	Report
+	// Resumed is how many bytes came from FetchOptions.Beginning.
+	Resumed int64 `json:"resumed,omitempty"`
 	// Cuts counts how often the connection was lost.
 	Cuts int `json:"cuts,omitempty"`
 }
@@ -56,22 +61,29 @@ type Fetched struct {
 // Fetch copies a journal from its source to w, goes on where a cut ended it,
 // and returns only after the digest of what was written is the source's.
 func Fetch(ctx context.Context, open Open, w io.Writer, o FetchOptions) (Fetched, error) {
-	orDefault(&o.Tries, 6)
-	orDefault(&o.FirstWait, 500*time.Millisecond)
-	orDefault(&o.Stall, time.Minute)
+	o.Tries = cmp.Or(o.Tries, 6)
+	o.FirstWait = cmp.Or(o.FirstWait, 500*time.Millisecond)
+	o.Stall = cmp.Or(o.Stall, time.Minute)
 	t := &transfer{o: o, open: open, sink: newSink(), to: w}
 	wait, left := o.FirstWait, o.Tries
 	var cuts int
+	if err := t.begin(ctx); err != nil {
+		return Fetched{}, err
+	}
+	begun := t.sink.r.Size
 	for {
 		before := t.sink.r.Size
 		err := t.try(ctx)
 		if err == nil {
-			return Fetched{Report: t.sink.report(), Cuts: cuts}, nil
+			return Fetched{Report: t.sink.report(), Resumed: begun, Cuts: cuts}, nil
 		}
 		if ctx.Err() != nil {
 			return Fetched{}, ctx.Err()
 		}
 		if f := (fatal{}); errors.As(err, &f) {
+			if o.Beginning != "" && !errors.Is(err, errDestination) {
+				return Fetched{}, fmt.Errorf("%w %s: %w", ErrBeginning, o.Beginning, f.error)
+			}
 			return Fetched{}, f.error
 		}
 		if t.sink.r.Size > before {
@@ -102,6 +114,19 @@ type transfer struct {
 	// size is that of the snapshot, known after the first head.
 	size    int64
 	started bool
+}
+
+// begin takes what is there already.
+func (t *transfer) begin(ctx context.Context) error {
+	if t.o.Beginning == "" {
+		return nil
+	}
+	f, err := os.Open(t.o.Beginning)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return spread(ctx, f, []io.Writer{t.to, t.sink.d, &t.sink.l})
 }
 
 // try runs one stream to its end.
@@ -173,8 +198,9 @@ func (t *transfer) read(r io.Reader, alive func()) error {
 		return fatal{fmt.Errorf("source has a snapshot of %d bytes instead of %d", h.Size, t.size)}
 	}
 	t.size, t.started = h.Size, true
-	rest := struct{ io.Reader }{io.LimitReader(in, t.size-t.sink.r.Size)}
-	if _, err := io.CopyBuffer(keeper{t}, rest, make([]byte, chunkSize)); err != nil {
+	// What has arrived is kept also when the stream is cut after it.
+	rest := io.LimitReader(in, t.size-t.sink.r.Size)
+	if err := spread(context.Background(), rest, []io.Writer{keeper{t}, t.sink.d, &t.sink.l}); err != nil {
 		return err
 	}
 	if t.sink.r.Size < t.size {
@@ -193,6 +219,9 @@ func (t *transfer) read(r io.Reader, alive func()) error {
 // line reads one line of JSON. A line without its end is a cut.
 func line(in *bufio.Reader, v any) error {
 	b, err := in.ReadBytes('\n')
+	for err == nil && len(b) == 1 { // a sign of life
+		b, err = in.ReadBytes('\n')
+	}
 	if err != nil {
 		return noEOF(err)
 	}
@@ -209,19 +238,26 @@ func noEOF(err error) error {
 	return err
 }
 
-// keeper writes to the destination and the sink. A destination that fails
-// (a full disk) is not asked again.
+// keeper writes to the destination. One that fails (a full disk) is not asked
+// again.
 type keeper struct{ t *transfer }
 
 func (k keeper) Write(p []byte) (int, error) {
 	if n, err := k.t.to.Write(p); err != nil {
-		return n, fatal{err}
+		return n, fatal{destinationError{err}}
 	}
 	if k.t.o.Progress != nil {
 		k.t.o.Progress(int64(len(p)))
 	}
-	return k.t.sink.Write(p)
+	return len(p), nil
 }
+
+// errDestination is in every error of the place where the copy is written.
+var errDestination = errors.New("destination")
+
+type destinationError struct{ error }
+
+func (e destinationError) Unwrap() []error { return []error{e.error, errDestination} }
 
 // alert tells of every byte that comes.
 type alert struct {

@@ -237,18 +237,28 @@ func waitingFor(p *corev1.Pod) string {
 func (h *helper) remove(ctx context.Context) error {
 	ctx, cancel := h.c.after(ctx)
 	defer cancel()
-	return h.c.removePod(ctx, h.name, h.uid)
+	return h.c.removePod(ctx, h.name, h.uid, vanished)
 }
 
-func (c *Cluster) removePod(ctx context.Context, name string, uid types.UID) error {
+// removal says when a removal has succeeded.
+type removal bool
+
+const (
+	// vanished: the pod does not exist any more, and its volume is free.
+	vanished removal = true
+	// asked: the API server has promised it; the node takes some seconds for it.
+	asked removal = false
+)
+
+func (c *Cluster) removePod(ctx context.Context, name string, uid types.UID, until removal) error {
 	pods := c.Client.CoreV1().Pods(c.Namespace)
 	err := c.poll(ctx, c.Timing.Cleanup, func(ctx context.Context) (bool, error) {
-		zero := int64(1)
-		err := pods.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, GracePeriodSeconds: &zero})
+		grace := int64(1)
+		err := pods.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, GracePeriodSeconds: &grace})
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 			return true, nil // a conflict is another pod of that name
 		}
-		return false, err
+		return err == nil && until == asked, err
 	})
 	if err != nil {
 		return fmt.Errorf("removing helper pod %s: %w (the next journal command removes it)", name, err)
@@ -257,15 +267,15 @@ func (c *Cluster) removePod(ctx context.Context, name string, uid types.UID) err
 }
 
 // removeRun removes every helper of this run.
-func (c *Cluster) removeRun(ctx context.Context) error {
-	_, err := c.removeHelpers(ctx, runLabel+"="+c.run, func(*corev1.Pod) bool { return true })
+func (c *Cluster) removeRun(ctx context.Context, until removal) error {
+	_, err := c.removeHelpers(ctx, runLabel+"="+c.run, until, func(*corev1.Pod) bool { return true })
 	return err
 }
 
 // removeStale removes the helpers that killed runs left: their run's last beat
 // is old, or they have ended.
 func (c *Cluster) removeStale(ctx context.Context) ([]string, error) {
-	return c.removeHelpers(ctx, runLabel+"!="+c.run, func(p *corev1.Pod) bool {
+	return c.removeHelpers(ctx, runLabel+"!="+c.run, vanished, func(p *corev1.Pod) bool {
 		last := p.CreationTimestamp.Time
 		if t, err := time.Parse(time.RFC3339, p.Annotations[beatKey]); err == nil && t.After(last) {
 			last = t
@@ -277,7 +287,9 @@ func (c *Cluster) removeStale(ctx context.Context) ([]string, error) {
 	})
 }
 
-func (c *Cluster) removeHelpers(ctx context.Context, selector string, which func(*corev1.Pod) bool) ([]string, error) {
+func (c *Cluster) removeHelpers(
+	ctx context.Context, selector string, until removal, which func(*corev1.Pod) bool,
+) ([]string, error) {
 	list, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: fmt.Sprintf("%s=%s,%s=%s,%s", managedBy, manager, component, helperComponent, selector),
 	})
@@ -290,7 +302,7 @@ func (c *Cluster) removeHelpers(ctx context.Context, selector string, which func
 		if !which(&p) {
 			continue
 		}
-		if err := c.removePod(ctx, p.Name, p.UID); err != nil {
+		if err := c.removePod(ctx, p.Name, p.UID, until); err != nil {
 			errs = append(errs, err)
 			continue
 		}

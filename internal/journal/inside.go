@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ func WriteStat(ctx context.Context, w io.Writer, path string, wait time.Duration
 		return fmt.Errorf("journal: %w", err)
 	}
 	defer f.Close()
-	orDefault(&wait, 5*time.Second)
+	wait = cmp.Or(wait, 5*time.Second)
 	snap, err := TakeSnapshot(ctx, f, wait)
 	if err != nil {
 		return err

@@ -160,7 +160,7 @@ func (c *Cluster) RestoreClaim(ctx context.Context, k Copy, o ClaimOptions) (r R
 	defer func() {
 		cctx, cancel := c.after(ctx)
 		defer cancel()
-		err = errors.Join(err, c.removeRun(cctx))
+		err = errors.Join(err, c.removeRun(cctx, vanished))
 		// A restore that failed must not look like one.
 		if r.Kept = !o.Drill && err == nil; !r.Kept {
 			only := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &made.UID}}

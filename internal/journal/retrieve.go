@@ -75,12 +75,25 @@ func (c *Cluster) retrieve(ctx context.Context, s *Source, o RetrieveOptions) (R
 	}
 	began := c.Now()
 	file := filepath.Join(o.To, fmt.Sprintf("%s-%s%s", s.Pod, began.UTC().Format(stamp), copySuffix))
-	if r.Fetched, err = FetchFile(ctx, s.Open, file, o.Fetch); err != nil {
+	fetch := o.Fetch
+	fetch.Beginning = before
+	r.Fetched, err = FetchFile(ctx, s.Open, file, fetch)
+	switch {
+	case before == "":
+	case err == nil:
+		// The digest of both halves together is the source's.
+		r.Proof = &Proof{Previous: before, Size: r.Resumed, AppendOnly: true, Differs: -1}
+	case errors.Is(err, ErrBeginning):
+		// That has to be shown, byte by byte.
+		c.Note(fmt.Sprintf("journal of %s: %v; copying all of it", s.Pod, err))
+		r.Fetched, err = FetchFile(ctx, s.Open, file, o.Fetch)
+	}
+	if err != nil {
 		return r, fmt.Errorf("journal of %s: %w", s.Pod, err)
 	}
 	r.File, r.Seconds = file, c.Now().Sub(began).Seconds()
 	var wrong []error
-	if before != "" {
+	if before != "" && r.Proof == nil {
 		_, p, err := Verify(ctx, file, before)
 		if err != nil {
 			return r, fmt.Errorf("journal of %s: %w", s.Pod, err)

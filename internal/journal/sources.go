@@ -44,7 +44,7 @@ func (s *Source) Open(ctx context.Context, offset, size int64, compress bool, w 
 		err := h.direct(ctx, w, query)
 		if far := (notDirectError{}); !errors.As(err, &far) {
 			return err
-		} else if h.c.Direct != nil && !h.closed.Swap(true) {
+		} else if h.c.Direct != nil && !apierrors.IsInvalid(err) && !h.closed.Swap(true) {
 			s.seat.c.Note(fmt.Sprintf("the API server does not pass requests on to helper pod %s (%v): going through exec, which is slower", h.name, far))
 		}
 		return h.exec(ctx, nil, w, "cat", "--file", query["file"],
@@ -151,8 +151,9 @@ func (c *Cluster) WithSources(
 	defer func() {
 		ctx, cancel := c.after(ctx)
 		defer cancel()
-		// By label, so that a helper whose creation was not answered goes too.
-		if rerr := c.removeRun(ctx); rerr != nil {
+		// By label, so that a helper whose creation was not answered goes too. One
+		// that only reads beside billing is in nobody's way while it ends.
+		if rerr := c.removeRun(ctx, asked); rerr != nil {
 			err = errors.Join(err, rerr)
 		}
 	}()
@@ -163,7 +164,7 @@ func (c *Cluster) WithSources(
 			// scaled back all the same.
 			cctx, cancel := c.after(ctx)
 			defer cancel()
-			err = errors.Join(err, c.removeRun(cctx), c.scaleBack(ctx, mine))
+			err = errors.Join(err, c.removeRun(cctx, vanished), c.scaleBack(ctx, mine))
 			downtime = c.Now().Sub(began)
 		}()
 		if mine, err = c.scaleDown(ctx); err != nil {

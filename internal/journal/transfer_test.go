@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/kubetest/journalfile"
 )
@@ -283,4 +285,102 @@ func TestReceive(t *testing.T) {
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, b, got)
+}
+
+// TestFetchFromTheOlderCopy: what is there is not sent again, and what is there
+// is proved to be the journal's.
+func TestFetchFromTheOlderCopy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, more := content(1, 20000), content(20001, 300)
+	path := write(t, filepath.Join(dir, "journal"), old, more)
+	want := append(bytes.Clone(old), more...)
+	for name, compress := range map[string]bool{"plain": false, "compressed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, begins := range []int{0, 1, len(old) - 7, len(old), len(want)} {
+				before := write(t, filepath.Join(t.TempDir(), "before"), want[:begins])
+				var sent atomic.Int64
+				open := func(ctx context.Context, offset, size int64, compress bool, w io.Writer) error {
+					// A sign of life at every piece that is read and not sent.
+					return Cat(ctx, io.MultiWriter(w, (*tally)(&sent)), CatOptions{
+						Path: path, Offset: offset, Size: size, Compress: compress, LifeSign: time.Nanosecond,
+					})
+				}
+				var got bytes.Buffer
+				f, err := Fetch(t.Context(), open, &got, FetchOptions{Tries: 1, Compress: compress, Beginning: before})
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(want, got.Bytes()), "from byte %d", begins)
+				assert.Equal(t, int64(20300), f.Lines)
+				assert.Equal(t, int64(begins), f.Resumed)
+				assert.Less(t, sent.Load(), int64(len(want)-begins+500))
+			}
+		})
+	}
+	changed := bytes.Clone(old)
+	changed[len(changed)/2] ^= 1
+	for name, before := range map[string][]byte{
+		"one bit":     changed,
+		"longer":      append(bytes.Clone(want), more...),
+		"another one": content(7, 20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := write(t, filepath.Join(t.TempDir(), "before"), before)
+			_, err := Fetch(t.Context(), fromFile(path, never), io.Discard, FetchOptions{Beginning: before})
+			require.ErrorIs(t, err, ErrBeginning)
+			_, err = Fetch(t.Context(), fromFile(path, never), full{}, FetchOptions{Beginning: before})
+			require.ErrorContains(t, err, "no space left")
+			require.NotErrorIs(t, err, ErrBeginning, "a full disk is not the journal's fault")
+		})
+	}
+}
+
+type tally atomic.Int64
+
+func (t *tally) Write(p []byte) (int, error) {
+	(*atomic.Int64)(t).Add(int64(len(p)))
+	return len(p), nil
+}
+
+// full is a disk without space.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, unix.ENOSPC }
+
+// TestHandOver: large pieces on a quick line, everything at once on a slow one.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	want := content(1, 30000)
+	var got pieces
+	require.NoError(t, handOver(&got, iotest.HalfReader(iotest.DataErrReader(bytes.NewReader(want)))))
+	assert.True(t, bytes.Equal(want, bytes.Join(got, nil)))
+	assert.LessOrEqual(t, len(got), len(want)/(256<<10)+1)
+
+	cut := io.MultiReader(bytes.NewReader(want[:1000]), iotest.ErrReader(&lostError{}))
+	got = nil
+	require.ErrorIs(t, handOver(&got, cut), &lostError{})
+	assert.Equal(t, pieces{want[:1000]}, got, "what came before a cut is kept")
+
+	r, w := io.Pipe()
+	defer func() { _ = w.Close() }()
+	arrived := make(chan []byte)
+	go func() { _ = handOver(writerFunc(func(p []byte) { arrived <- bytes.Clone(p) }), r) }()
+	time.Sleep(1100 * time.Millisecond)
+	_, _ = w.Write([]byte("\n"))
+	assert.Equal(t, []byte("\n"), <-arrived, "a sign of life passes")
+}
+
+type pieces [][]byte
+
+func (p *pieces) Write(b []byte) (int, error) {
+	*p = append(*p, bytes.Clone(b))
+	return len(b), nil
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
 }

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,21 +87,15 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-func orDefault[T int | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
-}
-
 // Load brings every source onto the disk that is mounted at dir. What is there
 // and known to the manifest is left alone; what was begun is continued. Errors
 // of all files are joined; the results tell each file's own.
 func Load(ctx context.Context, dir string, sources []Source, o Options) ([]Result, error) {
-	orDefault(&o.Parallel, 4)
-	orDefault(&o.Tries, 6)
-	orDefault(&o.FirstWait, time.Second)
-	orDefault(&o.MaxWait, 5*time.Minute)
-	orDefault(&o.Stall, time.Minute)
+	o.Parallel = cmp.Or(o.Parallel, 4)
+	o.Tries = cmp.Or(o.Tries, 6)
+	o.FirstWait = cmp.Or(o.FirstWait, time.Second)
+	o.MaxWait = cmp.Or(o.MaxWait, 5*time.Minute)
+	o.Stall = cmp.Or(o.Stall, time.Minute)
 	if o.Progress == nil {
 		o.Progress = NoProgress{}
 	}

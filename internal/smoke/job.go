@@ -3,6 +3,7 @@ package smoke
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -107,10 +108,10 @@ type job struct {
 // removes both some minutes after the Job has ended.
 func (c *Cluster) InCluster(ctx context.Context, spec JobSpec, o JobOptions) (*Report, *LoadReport, error) {
 	c.defaults()
-	orDefault(&o.Program, "/deepgram-ops")
-	orDefault(&o.Start, 3*time.Minute)
-	orDefault(&o.Deadline, time.Hour)
-	orDefault(&o.Poll, 500*time.Millisecond)
+	o.Program = cmp.Or(o.Program, "/deepgram-ops")
+	o.Start = cmp.Or(o.Start, 3*time.Minute)
+	o.Deadline = cmp.Or(o.Deadline, time.Hour)
+	o.Poll = cmp.Or(o.Poll, 500*time.Millisecond)
 	if o.Image == "" {
 		return nil, nil, errors.New("--image: is missing: the image of deepgram-ops, as the stack's registry.opsImage names it (deepgram-ops images publish puts it there)")
 	}

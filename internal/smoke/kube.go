@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+
+	"github.com/deepgram-gke/deepgram-gke/internal/kube"
 )
 
 // Names that the chart gives.
@@ -49,36 +51,20 @@ type Cluster struct {
 // Connect reaches a cluster as kubectl does: by kubeconfig (empty means KUBECONFIG
 // or the usual file) and context. An empty namespace is the kubeconfig's.
 func Connect(kubeconfig, kubeContext, namespace string) (*Cluster, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubeContext})
-	cfg, err := loader.ClientConfig()
+	cfg, namespace, err := kube.Connect(kubeconfig, kubeContext, namespace)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the cluster: %w", err)
+		return nil, err
 	}
-	if namespace == "" {
-		if namespace, _, err = loader.Namespace(); err != nil {
-			return nil, fmt.Errorf("reaching the cluster: %w", err)
-		}
-	}
-	return NewCluster(cfg, namespace)
-}
-
-// NewCluster is the cluster that cfg reaches.
-func NewCluster(cfg *rest.Config, namespace string) (*Cluster, error) {
-	cfg = rest.CopyConfig(cfg)
-	cfg.UserAgent = "deepgram-ops"
-	cfg.QPS, cfg.Burst = 50, 100
-	client, err := kubernetes.NewForConfig(cfg)
+	client, cfg, err := kube.Client(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the cluster: %w", err)
+		return nil, err
 	}
 	return &Cluster{Client: client, Config: cfg, Namespace: namespace}, nil
 }
 
 func (c *Cluster) defaults() {
-	orDefault(&c.Service, DefaultService)
-	orDefault(&c.Engines, DefaultEngines)
+	c.Service = cmp.Or(c.Service, DefaultService)
+	c.Engines = cmp.Or(c.Engines, DefaultEngines)
 	if c.Note == nil {
 		c.Note = func(string) {}
 	}

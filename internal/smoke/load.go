@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,14 +49,14 @@ func (o *LoadOptions) defaults() {
 		a := Sample()
 		o.Audio = &a
 	}
-	orDefault(&o.TargetP99, 1500*time.Millisecond)
-	orDefault(&o.Start, 2)
-	orDefault(&o.MaxStreams, 500)
-	orDefault(&o.StepDuration, 30*time.Second)
-	orDefault(&o.Settle, 3*time.Second)
-	orDefault(&o.Headroom, 0.8)
-	orDefault(&o.Timeout, 30*time.Second)
-	orDefault(&o.Pace, 1)
+	o.TargetP99 = cmp.Or(o.TargetP99, 1500*time.Millisecond)
+	o.Start = cmp.Or(o.Start, 2)
+	o.MaxStreams = cmp.Or(o.MaxStreams, 500)
+	o.StepDuration = cmp.Or(o.StepDuration, 30*time.Second)
+	o.Settle = cmp.Or(o.Settle, 3*time.Second)
+	o.Headroom = cmp.Or(o.Headroom, 0.8)
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.Pace = cmp.Or(o.Pace, 1)
 	o.Start = min(o.Start, o.MaxStreams)
 	if o.Note == nil {
 		o.Note = func(string) {}

@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,21 +126,14 @@ func (o *Options) defaults() {
 		a := Sample()
 		o.Audio = &a
 	}
-	orDefault(&o.MinOverlap, 0.8)
-	orDefault(&o.Samples, 5)
-	orDefault(&o.MaxLatency, 3*time.Second)
-	orDefault(&o.MaxBatch, 10*time.Second)
-	orDefault(&o.Timeout, 30*time.Second)
-	orDefault(&o.Pace, 1)
+	o.MinOverlap = cmp.Or(o.MinOverlap, 0.8)
+	o.Samples = cmp.Or(o.Samples, 5)
+	o.MaxLatency = cmp.Or(o.MaxLatency, 3*time.Second)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 10*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.Pace = cmp.Or(o.Pace, 1)
 	if o.Note == nil {
 		o.Note = func(string) {}
-	}
-}
-
-func orDefault[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -32,11 +33,20 @@ func BenchmarkRetrieve(b *testing.B) {
 		var r journal.Retrieval
 		s.must(b, &r, append([]string{"retrieve", "--to", dir}, more...)...)
 		require.Len(b, r.Journals, 1)
+		b.ReportMetric(r.Journals[0].Seconds, "transfer-s")
 		return r.Journals[0].File
 	}
+	// What somebody has who retrieved the journal when it had nine tenths of its
+	// lines.
+	older := filepath.Join(b.TempDir(), pod+"-20260101T000000.000Z.journal")
+	part(b, s.source(b.Context(), pod), older, want.Size()/10*9)
 	for name, copyTo := range map[string]func(b *testing.B, dir string) string{
 		"journal retrieve":            func(b *testing.B, dir string) string { return retrieve(b, dir) },
 		"journal retrieve --compress": func(b *testing.B, dir string) string { return retrieve(b, dir, "--compress") },
+		"journal retrieve beside an older copy": func(b *testing.B, dir string) string {
+			require.NoError(b, os.Link(older, filepath.Join(dir, filepath.Base(older))))
+			return retrieve(b, dir)
+		},
 		"kubectl cp": func(b *testing.B, dir string) string {
 			file := filepath.Join(dir, "journal")
 			s.Kubectl(b, "-n", s.namespace, "cp", pod+":/journal/journal", file)
@@ -54,6 +64,19 @@ func BenchmarkRetrieve(b *testing.B) {
 			}
 		})
 	}
+}
+
+// part copies the beginning of a journal.
+func part(b *testing.B, from, to string, size int64) {
+	b.Helper()
+	in, err := os.Open(from)
+	require.NoError(b, err)
+	defer in.Close()
+	out, err := os.Create(to)
+	require.NoError(b, err)
+	defer out.Close()
+	_, err = io.CopyN(out, in, size)
+	require.NoError(b, err)
 }
 
 // grow appends lines to a journal until it has benchSize bytes. What they say is

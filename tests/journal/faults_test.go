@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -198,7 +199,9 @@ func (v *victim) finish(t *testing.T, r *running) int {
 func (v *victim) disorder(t *testing.T) string {
 	t.Helper()
 	set := v.set(t)
-	switch helpers := v.helpers(t); {
+	helpers := v.helpers(t)
+	maps.DeleteFunc(helpers, func(_ string, leaving bool) bool { return leaving })
+	switch {
 	case *set.Spec.Replicas != int32(v.replicas):
 		return fmt.Sprintf("billing has %d replicas, not %d", *set.Spec.Replicas, v.replicas)
 	case set.Annotations["deepgram-ops/journal-scaled-down"] != "":
@@ -223,6 +226,7 @@ func (v *victim) settle(t *testing.T) {
 		v.must(t, nil, "list", "--quick")
 	}
 	v.ready(t)
+	v.noHelpers(t)
 	v.proveFolder(t, v.to)
 	v.proveTarget(t, v.target, nil)
 }

@@ -42,10 +42,11 @@ func TestRetrieveLive(t *testing.T) {
 					if last[j.Pod] > 0 {
 						require.NotNil(t, j.Proof)
 						assert.True(t, j.Proof.AppendOnly)
+						assert.Equal(t, j.Proof.Size, j.Resumed, "what is here is not sent again")
 					}
 					last[j.Pod] = lines
 				}
-				assert.Empty(t, s.helpers(t))
+				s.noHelpers(t)
 			}
 			assert.Equal(t, generation, s.set(t).Generation, "billing was not touched")
 			pods, err := s.Pods(t.Context(), s.namespace)
@@ -72,7 +73,7 @@ func TestRetrieveScaledDown(t *testing.T) {
 	assert.Equal(t, int32(2), *got.Spec.Replicas)
 	assert.Equal(t, int32(2), got.Status.ReadyReplicas)
 	assert.Empty(t, got.Annotations["deepgram-ops/journal-scaled-down"])
-	assert.Empty(t, s.helpers(t))
+	assert.Empty(t, s.helpers(t), "billing needs its claims back")
 }
 
 // TestBackupAndRestore goes the whole way: backup, nothing undelivered pruned,
@@ -114,7 +115,7 @@ func TestBackupAndRestore(t *testing.T) {
 	assert.Equal(t, 1, code, "%s%s", out, errs)
 	assert.Contains(t, errs, "3 of 10 answers are no") // no CronJob, no delivery, no confirmation
 	_ = c
-	assert.Empty(t, s.helpers(t))
+	s.noHelpers(t)
 }
 
 // TestHelperPod: the helper has no rights, and writes nowhere.
@@ -141,5 +142,5 @@ func TestHelperPod(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	assert.Empty(t, s.helpers(t))
+	s.noHelpers(t)
 }

@@ -187,15 +187,26 @@ func (s *site) whole(t testing.TB, pod, file string) (lines int) {
 	return lines
 }
 
-// helpers are the helper pods that are there.
-func (s *site) helpers(t testing.TB) (names []string) {
+// noHelpers proves that every helper goes: after a live copy, the node may still be
+// ending it.
+func (s *site) noHelpers(t testing.TB) {
+	t.Helper()
+	for name, leaving := range s.helpers(t) {
+		require.True(t, leaving, "%s is not being removed", name)
+	}
+	s.Eventually(t, "no helper is left", func(context.Context) (bool, error) { return len(s.helpers(t)) == 0, nil })
+}
+
+// helpers are the helper pods that are there, and whether they are on their way out.
+func (s *site) helpers(t testing.TB) map[string]bool {
 	t.Helper()
 	list, err := s.Client().CoreV1().Pods(s.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=deepgram-ops"})
 	require.NoError(t, err)
+	there := map[string]bool{}
 	for _, p := range list.Items {
-		names = append(names, p.Name)
+		there[p.Name] = p.DeletionTimestamp != nil
 	}
-	return names
+	return there
 }
 
 // soak is n normally and many with SOAK=1; SOAK=k means k.
