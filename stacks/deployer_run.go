@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -22,10 +23,7 @@ var updating = struct {
 type stackKey struct{ backend, project, stack string }
 
 func (d *Deployer) key() stackKey {
-	backend := d.o.Backend
-	if backend == "" {
-		backend = os.Getenv("PULUMI_BACKEND_URL")
-	}
+	backend := cmp.Or(d.o.Backend, d.o.Env["PULUMI_BACKEND_URL"], os.Getenv("PULUMI_BACKEND_URL"))
 	return stackKey{backend, d.o.Project, d.o.Stack}
 }
 

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	result, refused, err := d.preview(ctx, stack, o, "")
+	result, refused, protected, err := d.preview(ctx, stack, o, "")
 	if err == nil && len(refused) > 0 {
 		found := gateFindings(d.Config(), result.Resources, refused)
 		result.record.Judged(found)
@@ -76,20 +77,26 @@ func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, erro
 				Severity: "warning", URN: r.URN, Message: r.Why + "; up refuses that without an acknowledgement",
 			})
 		}
+		if err == nil && len(protected) > 0 {
+			err = &GateError{Operation: "up", Refused: refused}
+			result.record.Finish(err)
+		}
 	}
 	d.ended(result, err)
 	return result, err
 }
 
 // preview runs a preview, writes its plan where plan names a file, and judges it.
+// protected is what the engine would not replace or delete: as long as there is
+// something, there is no plan for an update.
 func (d *Deployer) preview(
 	ctx context.Context, stack *auto.Stack, o PreviewOptions, plan string,
-) (*Result, []Refusal, error) {
+) (result *Result, refused, protected []Refusal, err error) {
 	file, err := d.configFile()
 	if err != nil {
-		return nil, nil, fmt.Errorf("preparing the configuration: %w", err)
+		return nil, nil, nil, fmt.Errorf("preparing the configuration: %w", err)
 	}
-	result, err := d.run(ctx, "preview", 0, func(ctx context.Context, channel chan<- events.EngineEvent) error {
+	result, err = d.run(ctx, "preview", 0, func(ctx context.Context, channel chan<- events.EngineEvent) error {
 		options := []optpreview.Option{optpreview.EventStreams(channel), optpreview.SuppressOutputs()}
 		if d.o.PolicyPack != "" {
 			options = append(options, optpreview.PolicyPacks(d.o.PolicyPack))
@@ -107,9 +114,22 @@ func (d *Deployer) preview(
 		return err
 	})
 	if err != nil {
-		return result, nil, err
+		urns := locked(result.record)
+		if len(urns) == 0 || ctx.Err() != nil || result.record.Refused() {
+			return result, nil, nil, err
+		}
+		protected = unlock(result, urns)
 	}
 	refused, found := judge(d.Config(), result.Resources, o.Acknowledge)
+	for _, thing := range protected {
+		i := slices.IndexFunc(refused, func(r Refusal) bool { return r.URN == thing.URN })
+		switch {
+		case i >= 0:
+			refused[i] = thing
+		case o.Acknowledge[thing.URN] == "":
+			refused = append(refused, thing)
+		}
+	}
 	result.record.Judged(found)
 	result.Findings = result.record.Violations()
 	for _, urn := range unused(o.Acknowledge, result.Resources) {
@@ -117,11 +137,12 @@ func (d *Deployer) preview(
 			Severity: "warning", URN: urn, Message: "this was acknowledged, but the plan neither replaces nor deletes it",
 		})
 	}
+	err = nil
 	if result.record.Refused() {
 		err = &PolicyError{Violations: result.Findings}
 		result.record.Finish(err)
 	}
-	return result, refused, err
+	return result, refused, protected, err
 }
 
 // Up previews with the policies, judges the plan, passes the gate for what cannot
@@ -177,7 +198,7 @@ func holdsState(state *apitype.DeploymentV3) bool {
 
 // upOnce previews, judges and deploys what was judged; held lets the engine
 // refuse whatever is not in the plan.
-func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions, held bool) (*Result, error) {
+func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions, held bool) (_ *Result, err error) {
 	plan := ""
 	if held {
 		folder, err := os.MkdirTemp(d.scratch, "plan-")
@@ -187,16 +208,32 @@ func (d *Deployer) upOnce(ctx context.Context, stack *auto.Stack, o UpOptions, h
 		defer os.RemoveAll(folder)
 		plan = filepath.Join(folder, "plan.json")
 	}
-	preview, refused, err := d.preview(ctx, stack, PreviewOptions{Acknowledge: o.Acknowledge, Refresh: o.Refresh}, plan)
-	if err == nil && len(refused) > 0 {
-		err = &GateError{Operation: "up", Refused: refused}
-		preview.record.Finish(err)
-	}
-	if preview != nil {
-		d.ended(preview, err)
-	}
-	if err != nil {
-		return preview, err
+	var preview *Result
+	for {
+		var refused, protected []Refusal
+		preview, refused, protected, err = d.preview(ctx, stack, PreviewOptions{Acknowledge: o.Acknowledge, Refresh: o.Refresh}, plan)
+		if err == nil && len(refused) > 0 {
+			err = &GateError{Operation: "up", Refused: refused}
+			preview.record.Finish(err)
+		}
+		if preview != nil {
+			d.ended(preview, err)
+		}
+		if err != nil {
+			return preview, err
+		}
+		if len(protected) == 0 {
+			break
+		}
+		restore, lerr := d.lift(ctx, protected, o.Acknowledge)
+		if lerr != nil {
+			return preview, lerr
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, restore())
+			}
+		}()
 	}
 	if o.Confirm != nil && !o.Confirm(preview) {
 		return preview, ErrDeclined

@@ -92,8 +92,9 @@ func Explain(o *report.Operation, redact func(string) string, cause, cancelled e
 	return e
 }
 
-// WithoutEchoes leaves out what an update that is held to a plan says of every
-// step that another failure kept it from.
+// WithoutEchoes leaves out what is said only because something else failed, and
+// what an update that is held to a plan says of every step that another failure
+// kept it from.
 func WithoutEchoes(all []report.Diagnostic) (told []report.Diagnostic) {
 	for _, d := range all {
 		if !IsEcho(d.Message) {
@@ -108,6 +109,10 @@ func WithoutEchoes(all []report.Diagnostic) (told []report.Diagnostic) {
 
 // IsEcho tells such a message.
 func IsEcho(message string) bool {
+	switch strings.TrimSpace(message) {
+	case "preview failed", "update failed":
+		return true
+	}
 	return strings.Contains(message, "expected resource operations for ") && strings.Contains(message, " but none were seen")
 }
 

@@ -295,6 +295,26 @@ func (o *Operation) Refused() bool {
 // Errors are the engine's and the program's error messages.
 func (o *Operation) Errors() []Diagnostic { return o.messages("error") }
 
+// Reword turns error messages into warnings where say has better words for them;
+// an empty text drops the message.
+func (o *Operation) Reword(say func(Diagnostic) (text string, better bool)) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	kept := o.diagnostics[:0]
+	for _, d := range o.diagnostics {
+		if d.Severity == "error" {
+			if text, better := say(d); better {
+				d.Severity, d.Message = "warning", o.redact(text)
+				if text == "" {
+					continue
+				}
+			}
+		}
+		kept = append(kept, d)
+	}
+	o.diagnostics = kept
+}
+
 // Warnings are the engine's and the program's warnings.
 func (o *Operation) Warnings() []Diagnostic { return o.messages("warning") }
 

@@ -77,6 +77,12 @@ func (p *gcp) diff(r *request) *pulumirpc.DiffResponse {
 		return (&differ{}).response(false)
 	}
 	d := &differ{changes: map[string]change{}, ignore: r.ignore, same: sameReference, sets: true}
+	if r.typ == typeBucket {
+		// Cloud Storage answers in capitals, and the provider knows.
+		d.same = func(property, a, b string) bool {
+			return property == "location" && strings.EqualFold(a, b) || sameReference(property, a, b)
+		}
+	}
 	d.object("", r.oldInputs, r.news, r.olds, f.fields)
 	if r.typ == typeNodePool {
 		for _, path := range unwantedNodeConfig(r) {

@@ -203,6 +203,20 @@ func TestDiff(t *testing.T) {
 			false,
 		},
 		{
+			"location in capitals", "gcp:storage/bucket:Bucket",
+			in{"name": "b", "location": "US-CENTRAL1"},
+			in{"name": "b", "location": "us-central1"},
+			map[string]pulumirpc.PropertyDiff_Kind{},
+			false,
+		},
+		{
+			"another location", "gcp:storage/bucket:Bucket",
+			in{"name": "b", "location": "US-CENTRAL1"},
+			in{"name": "b", "location": "us-east1"},
+			map[string]pulumirpc.PropertyDiff_Kind{"location": pulumirpc.PropertyDiff_UPDATE_REPLACE},
+			true,
+		},
+		{
 			"nested", nodePool,
 			in{"name": "n", "cluster": "c", "nodeConfig": in{"diskSizeGb": 1, "spot": false}},
 			in{"name": "n", "cluster": "c", "nodeConfig": in{"diskSizeGb": 2, "spot": true}},

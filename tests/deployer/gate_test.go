@@ -157,3 +157,76 @@ func TestPoliciesRefuseBeforeAnythingIsMade(t *testing.T) {
 		require.Zero(t, call.N)
 	}
 }
+
+// TestTheGateKnowsProtection: the engine stops at what is protected, and only an
+// acknowledgement lifts that, for as long as it takes.
+func TestTheGateKnowsProtection(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "dev")
+	kind := "pd-ssd"
+	d := p.deployer(t, func(o *stacks.Options) {
+		o.PolicyPack, o.Program = "", func(ctx *pulumi.Context) error {
+			if kind == "" {
+				return nil
+			}
+			var disk struct{ pulumi.CustomResourceState }
+			return ctx.RegisterResource(diskType, "models", p.disk(kind), &disk, pulumi.Version(standin.GCPVersion), pulumi.Protect(true))
+		}
+	})
+	_, err := d.Up(t.Context(), stacks.UpOptions{})
+	require.NoError(t, err)
+	before := diskIDs(p)
+	protected := func() int {
+		down, err := d.Teardown(t.Context())
+		require.NoError(t, err)
+		return len(down.Protected)
+	}
+	refuse := func(what string) (urn string) {
+		p.cloud.ResetCalls()
+		_, err := d.Up(t.Context(), stacks.UpOptions{})
+		var gate *stacks.GateError
+		require.ErrorAs(t, err, &gate)
+		require.Len(t, gate.Refused, 1)
+		require.Equal(t, diskType, gate.Refused[0].Type)
+		require.Contains(t, gate.Refused[0].Why, what)
+		require.ErrorContains(t, err, "--acknowledge '"+gate.Refused[0].URN+"=REASON'")
+		require.NotContains(t, err.Error(), "pulumi state unprotect", "that would leave it without protection for good")
+		preview, err := d.Preview(t.Context(), stacks.PreviewOptions{})
+		require.Error(t, err)
+		require.Len(t, preview.Warnings, 2, "%v", preview.Warnings)
+		for _, call := range p.cloud.Calls() {
+			require.Zero(t, call.N, "%+v", call)
+		}
+		require.Equal(t, before, diskIDs(p))
+		require.Equal(t, 1, protected())
+		return gate.Refused[0].URN
+	}
+
+	kind = "pd-balanced"
+	reason := map[string]string{refuse("because type changes; it is protected"): "nothing is on it"}
+	_, err = d.Preview(t.Context(), stacks.PreviewOptions{Acknowledge: reason})
+	require.NoError(t, err)
+	require.Equal(t, 1, protected(), "a preview lifts nothing")
+	_, err = d.Up(t.Context(), stacks.UpOptions{Acknowledge: reason, Confirm: func(preview *stacks.Result) bool {
+		require.Equal(t, 1, preview.Changes["replace"])
+		return false
+	}})
+	require.ErrorIs(t, err, stacks.ErrDeclined)
+	require.Equal(t, 1, protected(), "it is back")
+	p.cloud.Inject(standin.Fault{Type: diskType, Method: "Delete", Mode: standin.FailBefore})
+	_, err = d.Up(t.Context(), stacks.UpOptions{Acknowledge: reason})
+	require.Error(t, err)
+	require.Equal(t, before, diskIDs(p))
+	require.Equal(t, 1, protected(), "it is back")
+	p.cloud.ClearFaults()
+	up, err := d.Up(t.Context(), stacks.UpOptions{Acknowledge: reason})
+	require.NoError(t, err)
+	require.Equal(t, 1, up.Changes["replace"])
+	require.Equal(t, 1, protected(), "the new one is protected")
+
+	kind, before = "", diskIDs(p)
+	reason = map[string]string{refuse("deletes it; it is protected"): "nobody uses it"}
+	_, err = d.Up(t.Context(), stacks.UpOptions{Acknowledge: reason})
+	require.NoError(t, err)
+	require.Empty(t, diskIDs(p))
+}
