@@ -177,12 +177,16 @@ func (v *victim) startWith(t *testing.T, env []string, args ...string) *running 
 	return r
 }
 
-// wait is the exit code; -1 of a command that was killed.
+// wait is the exit code, as a shell has it for Ctrl-C, which may come before the
+// program listens; -1 of a command that was killed.
 func (r *running) wait(t *testing.T) int {
 	t.Helper()
 	if err := r.cmd.Wait(); err != nil {
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
+	}
+	if s, is := r.cmd.ProcessState.Sys().(syscall.WaitStatus); is && s.Signaled() && s.Signal() == syscall.SIGINT {
+		return 128 + int(syscall.SIGINT)
 	}
 	return r.cmd.ProcessState.ExitCode()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/spf13/cobra"
 
-	"github.com/deepgram-gke/deepgram-gke/config"
 	"github.com/deepgram-gke/deepgram-gke/internal/adoption"
 	"github.com/deepgram-gke/deepgram-gke/internal/rehearsal"
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
@@ -80,6 +80,9 @@ func adopt(ctx context.Context, o *AdoptOptions) error {
 	if o.Stack == "" {
 		return usagef("--stack is missing: name the environment, as in Pulumi.<stack>.yaml")
 	}
+	if err := freeForImportFiles(o.Dir); err != nil {
+		return err
+	}
 	plan, err := o.plan(ctx, options)
 	if err != nil {
 		return err
@@ -103,26 +106,12 @@ func adopt(ctx context.Context, o *AdoptOptions) error {
 
 // plan rehearses the environment and plans from what it made.
 func (o *AdoptOptions) plan(ctx context.Context, options adoption.Options) (*adoption.Plan, error) {
-	dir, err := projectRoot()
+	tree, dir, err := readEnvironment(o.Stack, o.Config)
 	if err != nil {
 		return nil, err
 	}
-	file := o.Config
-	if file == "" {
-		file = filepath.Join(dir, "Pulumi."+o.Stack+".yaml")
-	}
-	tree, err := config.LoadTree(file)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	for _, set := range o.Sets {
-		path, value, found := strings.Cut(set, "=")
-		if !found {
-			return nil, usagef("--set %q has no =; write it as path=value", set)
-		}
-		if err := tree.Set(path, value); err != nil {
-			return nil, usagef("--set %s: %w", path, err)
-		}
+	if err := applySets(tree, o.Sets); err != nil {
+		return nil, err
 	}
 	progress := report.NewProgress(o.Streams.Err, o.Streams.style(), o.Streams.Terminal, o.Streams.Height)
 	s, err := rehearsal.Open(ctx, rehearsal.Options{
@@ -148,6 +137,20 @@ func (o *AdoptOptions) plan(ctx context.Context, options adoption.Options) (*ado
 		return nil, usageError{err}
 	}
 	return plan, nil
+}
+
+// freeForImportFiles refuses a folder that has import files, before anything is
+// done.
+func freeForImportFiles(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	for _, name := range []string{adoption.CloudFile, adoption.ClusterFile} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return usagef("--dir %s: has a file %s already, and nothing is overwritten; name another folder, or move the files away", dir, name)
+		}
+	}
+	return nil
 }
 
 // writeImportFiles writes into a folder. Files that are there already may be worth
