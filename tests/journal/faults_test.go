@@ -37,6 +37,7 @@ var faults = []struct {
 	{"cut connections", 4, 120, cutConnections},
 	{"full target", 3, 60, fullTarget},
 	{"refused upload", 4, 70, refusedUpload},
+	{"killed upload", 4, 60, killedUpload},
 }
 
 const (
@@ -177,14 +178,19 @@ func (v *victim) startWith(t *testing.T, env []string, args ...string) *running 
 	return r
 }
 
-// wait is the exit code, as a shell has it for Ctrl-C, which may come before the
-// program listens; -1 of a command that was killed.
+// wait waits for the exit code, which is as a shell has it for Ctrl-C, which may come
+// before the program listens; -1 of a command that was killed.
 func (r *running) wait(t *testing.T) int {
 	t.Helper()
 	if err := r.cmd.Wait(); err != nil {
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 	}
+	return r.code()
+}
+
+// code is the exit code of a command that has ended.
+func (r *running) code() int {
 	if s, is := r.cmd.ProcessState.Sys().(syscall.WaitStatus); is && s.Signaled() && s.Signal() == syscall.SIGINT {
 		return 128 + int(syscall.SIGINT)
 	}
@@ -436,6 +442,41 @@ func refusedUpload(t *testing.T, v *victim, i, _ int) {
 	if code == 0 {
 		require.Len(t, b.Backups, v.replicas, "what has no copy is no success")
 	}
+	s.prove(t, v)
+}
+
+// killedUpload kills a backup while the store takes its journals.
+func killedUpload(t *testing.T, v *victim, i, n int) {
+	s := newStore(t, []string{"s3", "gs"}[i/2%2], false)
+	s.faulty.Store(false)
+	s.slow.Store(true)
+	r := v.startWith(t, s.env, "backup", "--target", s.url)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = r.cmd.Wait()
+	}()
+	// Of the first replica's journal or, in every third run, of the last one's.
+	for range 1 + i%3/2*(v.replicas-1) {
+		select {
+		case <-s.uploading:
+		case <-ended:
+			require.Fail(t, "nothing was uploaded", r.errs.String())
+		}
+	}
+	time.Sleep(wait(time.Second, i*7%n, n+1))
+	signal := syscall.SIGKILL
+	if i%2 == 1 {
+		signal = syscall.SIGINT
+	}
+	_ = r.cmd.Process.Signal(signal)
+	<-ended
+	code := r.code()
+	v.ended[code]++
+	if signal == syscall.SIGINT {
+		require.Contains(t, []int{0, 130}, code, r.errs.String())
+	}
+	s.slow.Store(false)
 	s.prove(t, v)
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 	"github.com/johannesboyne/gofakes3"
@@ -84,12 +85,16 @@ type store struct {
 	kind, url string
 	env       []string
 	faulty    atomic.Bool
+	// slow takes its time for whatever is longer than a note, and says in uploading
+	// when it has begun to come.
+	slow      atomic.Bool
+	uploading chan struct{}
 }
 
 // newStore is a store with the bucket journals; always refuses every upload.
 func newStore(t *testing.T, kind string, always bool) *store {
 	t.Helper()
-	s := &store{kind: kind}
+	s := &store{kind: kind, uploading: make(chan struct{}, 100)}
 	s.faulty.Store(true)
 	server := httptest.NewUnstartedServer(nil)
 	address := "http://" + server.Listener.Addr().String()
@@ -118,6 +123,9 @@ func newStore(t *testing.T, kind string, always bool) *store {
 // moody refuses, cuts and answers at random.
 func (s *store) moody(inner http.Handler, always bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.slow.Load() && r.Body != nil {
+			r.Body = &slowBody{ReadCloser: r.Body, s: s, done: r.Context().Done()}
+		}
 		mood := rand.IntN(12)
 		upload := r.Method == http.MethodPut || r.Method == http.MethodPost
 		switch {
@@ -142,6 +150,31 @@ func (s *store) moody(inner http.Handler, always bool) http.Handler {
 		}
 		inner.ServeHTTP(w, r)
 	})
+}
+
+// slowBody is an upload over a line of some 4 MB/s.
+type slowBody struct {
+	io.ReadCloser
+	s    *store
+	n    int
+	done <-chan struct{}
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(len(p), 32<<10)])
+	if before := b.n; n > 0 {
+		b.n += n
+		if before <= 32<<10 && b.n > 32<<10 {
+			b.s.uploading <- struct{}{}
+		}
+	}
+	if b.n > 32<<10 {
+		select {
+		case <-time.After(8 * time.Millisecond):
+		case <-b.done:
+		}
+	}
+	return n, err
 }
 
 // openMu guards the environment, which a target reads when it is opened.
