@@ -76,6 +76,9 @@ func (c *ChartDiff) sections() []section {
 		noun: "object with its field", rank: rankValues,
 	}
 	lines := 0
+	if len(c.Objects) == 0 {
+		s.open = "" // a table without rows
+	}
 	for _, o := range c.Objects {
 		s.add("| " + opMark(o.Change) + " " + escapeInline(o.Change) + " | " + o.cell() + " | " + o.effects() + " |\n")
 		if len(o.Fields) == 0 {

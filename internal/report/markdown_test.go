@@ -322,6 +322,22 @@ func TestNoSecretIsShown(t *testing.T) {
 	wellFormed(t, p.Markdown(GitHubLimit, ""), GitHubLimit, "")
 }
 
+// TestMarkdownOfChartsThatCouldNotBeCompared shows why, and no empty table.
+func TestMarkdownOfChartsThatCouldNotBeCompared(t *testing.T) {
+	t.Parallel()
+	in := sampleInput()
+	in.Charts = []ChartDiff{{
+		Release: "deepgram", Namespace: "deepgram", Notes: []string{"no repository is asked offline"},
+		Values: []FieldChange{{Path: "api.image.tag", Old: "a", New: "b"}},
+	}}
+	text := NewPlan(in).Markdown(GitHubLimit, "")
+	require.Contains(t, text, "the charts could not be compared")
+	require.Contains(t, text, "no repository is asked offline")
+	require.Contains(t, text, "Values given to the chart: 1 change")
+	require.NotContains(t, text, "Kubernetes object | Effect")
+	wellFormed(t, text, GitHubLimit, "")
+}
+
 // BenchmarkPlan makes the comment of a preview of 5,000 resources from its events;
 // BenchmarkRawText cuts as much terminal text, as pulumi/actions does.
 func BenchmarkPlan(b *testing.B) {
