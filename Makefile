@@ -16,8 +16,11 @@ export CGO_ENABLED = 0
 # compiled again for each. Linker flags are free to differ.
 BUILDFLAGS =
 LDFLAGS = -s -w
-# Two test programs at a time: each links the cloud SDKs.
-TESTPARALLEL = 2
+# Three test programs at a time: each links the cloud SDKs, and those that start a
+# Kubernetes mostly wait. These come first, for the others to compile and compute
+# meanwhile.
+TESTPARALLEL = 3
+TESTFIRST = ./tests/journal ./tests/kubernetes/... ./tests/thread
 TESTFLAGS =
 ARGS =
 
@@ -84,7 +87,7 @@ KUBERNETES = $(if $(filter Linux,$(shell uname -s)),kubernetes)
 
 .PHONY: test
 test: build $(KUBERNETES) ## Run every test (TESTFLAGS='-run Name -v')
-	go test $(BUILDFLAGS) -p $(TESTPARALLEL) -timeout 30m $(TESTFLAGS) ./...
+	go test $(BUILDFLAGS) -p $(TESTPARALLEL) -timeout 30m $(TESTFLAGS) $(TESTFIRST) ./...
 
 .PHONY: race
 race: ## Run the tests that link no cloud SDK with the race detector (needs a C compiler)
