@@ -49,7 +49,8 @@ type UpOptions struct {
 // Preview shows what Up would do and changes nothing; a stack that does not exist
 // is made, empty. Policies judge the resources and the plan. The Result is there
 // with an error of the operation, too. Errors: *ConfigError, *PolicyError,
-// *AcknowledgementError, *ConflictError, *OperationError, or the context's.
+// *AcknowledgementError, *ConflictError, *OperationError, *GateError where Up would
+// be refused for what is protected, or the context's.
 func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, error) {
 	if err := checkAcknowledgements(o.Acknowledge); err != nil {
 		return nil, err
@@ -130,6 +131,7 @@ func (d *Deployer) preview(
 			refused = append(refused, thing)
 		}
 	}
+	slices.SortFunc(refused, func(a, b Refusal) int { return strings.Compare(a.URN, b.URN) })
 	result.record.Judged(found)
 	result.Findings = result.record.Violations()
 	for _, urn := range unused(o.Acknowledge, result.Resources) {
@@ -150,6 +152,9 @@ func (d *Deployer) preview(
 // judged: the engine refuses each step that is not in it, before it is done. Where
 // a preview could not know everything, Up looks again and judges again, up to
 // three times.
+//
+// What is protected stays so unless its URN is acknowledged; then its protection is
+// lifted for this one update, and given back where the update is declined or fails.
 //
 // Errors, beside those of Preview: *GateError, *PendingOperationsError,
 // ErrDeclined. The Result is nil where nothing was begun.

@@ -119,14 +119,15 @@ func (w *world) up(t *testing.T, faults ...standin.Fault) (killed bool) {
 	return true
 }
 
-// killAll kills a process and everything that it started, the youngest first, so
-// that nobody has the time to say that its parent is gone.
+// killAll kills a process and everything that it started. All are stopped first, so
+// that nobody has the time to say that a parent or a child is gone.
 func killAll(pid int) {
 	all := []int{pid}
 	for i := 0; i < len(all); i++ {
+		_ = syscall.Kill(all[i], syscall.SIGSTOP)
 		all = append(all, childrenOf(all[i])...)
 	}
-	for _, p := range slices.Backward(all) {
+	for _, p := range all {
 		_ = syscall.Kill(p, syscall.SIGKILL)
 	}
 }
