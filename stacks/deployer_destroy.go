@@ -52,20 +52,11 @@ func (d *Deployer) Destroy(ctx context.Context, o DestroyOptions) (*Result, erro
 	if err := checkAcknowledgements(o.Acknowledge); err != nil {
 		return nil, err
 	}
-	ctx, end, err := d.begin(ctx)
+	ctx, stack, leave, err := d.enter(ctx, toChange)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	release, err := d.alone()
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	stack, err := d.open(ctx, false, true)
-	if err != nil {
-		return nil, err
-	}
+	defer leave()
 	state, err := d.settledState(ctx)
 	if err != nil {
 		return nil, err
@@ -100,14 +91,11 @@ func (d *Deployer) Destroy(ctx context.Context, o DestroyOptions) (*Result, erro
 
 // Teardown tells what Destroy would do, and changes nothing.
 func (d *Deployer) Teardown(ctx context.Context) (*Teardown, error) {
-	ctx, end, err := d.begin(ctx)
+	ctx, _, leave, err := d.enter(ctx, toRead)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	if _, err := d.open(ctx, false, true); err != nil {
-		return nil, err
-	}
+	defer leave()
 	state, err := d.state(ctx)
 	if err != nil {
 		return nil, err

@@ -109,15 +109,11 @@ func (d *Deployer) Refresh(ctx context.Context, o RefreshOptions) (*Result, erro
 }
 
 func (d *Deployer) compare(ctx context.Context, name string, o RefreshOptions) (*Result, error) {
-	ctx, end, err := d.begin(ctx)
+	ctx, stack, leave, err := d.enter(ctx, toRead)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	stack, err := d.open(ctx, false, true)
-	if err != nil {
-		return nil, err
-	}
+	defer leave()
 	file, err := d.configFile()
 	if err != nil {
 		return nil, fmt.Errorf("preparing the configuration: %w", err)

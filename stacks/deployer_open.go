@@ -17,9 +17,48 @@ import (
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 )
 
+// access is how an operation enters a stack.
+type access struct {
+	// create makes the stack where it is missing.
+	create bool
+	// lenient takes a configuration with mistakes, for what needs none.
+	lenient bool
+	// alone lets nobody else of this process change the stack meanwhile.
+	alone bool
+}
+
+var (
+	toRead    = access{lenient: true}
+	toChange  = access{lenient: true, alone: true}
+	toPreview = access{create: true}
+	toDeploy  = access{create: true, alone: true}
+)
+
+// enter begins an operation on the open stack, which ends with leave.
+func (d *Deployer) enter(ctx context.Context, a access) (_ context.Context, _ *auto.Stack, leave func(), err error) {
+	ctx, leave, err = d.begin(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if a.alone {
+		release, err := d.alone()
+		if err != nil {
+			leave()
+			return nil, nil, nil, err
+		}
+		end := leave
+		leave = func() { release(); end() }
+	}
+	stack, err := d.open(ctx, a.create, a.lenient)
+	if err != nil {
+		leave()
+		return nil, nil, nil, err
+	}
+	return ctx, stack, leave, nil
+}
+
 // open selects the stack, makes it where create says so and it is missing, and
-// reads the configuration from its files. It does so once. lenient takes a
-// configuration with mistakes, for what needs none.
+// reads the configuration from its files. It does so once.
 func (d *Deployer) open(ctx context.Context, create, lenient bool) (*auto.Stack, error) {
 	d.opening.Lock()
 	defer d.opening.Unlock()

@@ -13,14 +13,11 @@ import (
 // Export is the stack's state as the backend holds it, with secrets encrypted: a
 // copy to keep before something is tried.
 func (d *Deployer) Export(ctx context.Context) ([]byte, error) {
-	ctx, end, err := d.begin(ctx)
+	ctx, _, leave, err := d.enter(ctx, toRead)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	if _, err := d.open(ctx, false, true); err != nil {
-		return nil, err
-	}
+	defer leave()
 	text, err := d.cli(ctx, "reading the state", "stack", "export")
 	return []byte(text), err
 }
@@ -28,14 +25,11 @@ func (d *Deployer) Export(ctx context.Context) ([]byte, error) {
 // Unlock removes the backend's lock of the stack. It asks nobody: do it only where
 // the process that made the lock is dead, as it is after a hard Cancel.
 func (d *Deployer) Unlock(ctx context.Context) error {
-	ctx, end, err := d.begin(ctx)
+	ctx, _, leave, err := d.enter(ctx, toRead)
 	if err != nil {
 		return err
 	}
-	defer end()
-	if _, err := d.open(ctx, false, true); err != nil {
-		return err
-	}
+	defer leave()
 	_, err = d.cli(ctx, "unlocking stack "+d.o.Stack, "cancel", "--yes")
 	return err
 }

@@ -55,15 +55,11 @@ func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, erro
 	if err := checkAcknowledgements(o.Acknowledge); err != nil {
 		return nil, err
 	}
-	ctx, end, err := d.begin(ctx)
+	ctx, stack, leave, err := d.enter(ctx, toPreview)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	stack, err := d.open(ctx, true, false)
-	if err != nil {
-		return nil, err
-	}
+	defer leave()
 	result, refused, protected, err := d.preview(ctx, stack, o, "")
 	if err == nil && len(refused) > 0 {
 		found := gateFindings(d.Config(), result.Resources, refused)
@@ -162,20 +158,11 @@ func (d *Deployer) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err := checkAcknowledgements(o.Acknowledge); err != nil {
 		return nil, err
 	}
-	ctx, end, err := d.begin(ctx)
+	ctx, stack, leave, err := d.enter(ctx, toDeploy)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	release, err := d.alone()
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	stack, err := d.open(ctx, true, false)
-	if err != nil {
-		return nil, err
-	}
+	defer leave()
 	for round := 1; ; round++ {
 		state, err := d.settledState(ctx)
 		if err != nil {
@@ -314,15 +301,11 @@ func (d *Deployer) settledState(ctx context.Context) (*apitype.DeploymentV3, err
 
 // Outputs are the outputs of the last update.
 func (d *Deployer) Outputs(ctx context.Context) (Outputs, error) {
-	ctx, end, err := d.begin(ctx)
+	ctx, stack, leave, err := d.enter(ctx, toRead)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	stack, err := d.open(ctx, false, true)
-	if err != nil {
-		return nil, err
-	}
+	defer leave()
 	all, err := stack.Outputs(ctx)
 	if err != nil {
 		return nil, d.explain(ctx, "reading the outputs", err)
