@@ -94,6 +94,10 @@ race: ## Run the tests that link no cloud SDK with the race detector (needs a C 
 	@packages=$$(tools/packages-without-cloud) && \
 	set -x && CGO_ENABLED=1 go test -race -timeout 30m $(TESTFLAGS) $$packages
 
+.PHONY: cross
+cross: ## Build deepgram-ops for macOS, where many run it by hand
+	GOOS=darwin GOARCH=arm64 go build $(BUILDFLAGS) -o /dev/null ./cmd/deepgram-ops
+
 .PHONY: soak
 soak: build $(KUBERNETES) ## Run the long tests too, every fault at every call, then everything with the race detector
 	SOAK=1 go test $(BUILDFLAGS) -p $(TESTPARALLEL) -count=1 -timeout 12h $(TESTFLAGS) ./...

@@ -314,7 +314,7 @@ func (l *loader) room(todo []*job) error {
 	if err := unix.Statfs(l.dir, &fs); err != nil {
 		return fmt.Errorf("folder %s: %w", l.dir, err)
 	}
-	free := int64(fs.Bavail) * fs.Bsize
+	free := int64(fs.Bavail * uint64(fs.Bsize))
 	// The file system's own records of large files, and the manifest.
 	const slack = 1 << 20
 	if need > 0 && need+slack > free {
