@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,8 +84,8 @@ func newWorld(t *testing.T, stack string, more ...standin.Option) *world {
 }
 
 // up runs an update in a process of its own. Where faults strike that kill it, it
-// ends as a process does that was killed.
-func (w *world) up(t *testing.T, faults ...standin.Fault) (killed bool) {
+// ends as a process does that was killed, and up answers true.
+func (w *world) up(t *testing.T, faults ...standin.Fault) bool {
 	t.Helper()
 	var output bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -95,18 +96,23 @@ func (w *world) up(t *testing.T, faults ...standin.Fault) (killed bool) {
 	}
 	cmd.WaitDelay = time.Minute
 	var once sync.Once
+	var struck atomic.Bool
+	started := make(chan struct{})
 	for i := range faults {
 		faults[i].Func = func() {
 			once.Do(func() {
-				killed = true
+				<-started
+				struck.Store(true)
 				killAll(cmd.Process.Pid)
 			})
 		}
 	}
 	w.Cloud.Inject(faults...)
 	defer w.Cloud.ClearFaults()
-	err := cmd.Run()
-	if !killed {
+	require.NoError(t, cmd.Start())
+	close(started)
+	err := cmd.Wait()
+	if !struck.Load() {
 		require.NoError(t, err, "%s", &output)
 		return false
 	}
