@@ -35,7 +35,7 @@ func locked(record *Operation) (urns []string) {
 
 // unlock takes the engine's failure out of a preview: whether protection falls is
 // the gate's to say, in words that lead to a decision.
-func unlock(result *Result, urns []string) []Refusal {
+func unlock(result *Result, urns []string, acknowledged map[string]string) []Refusal {
 	byURN := map[string]Resource{}
 	for _, r := range result.Resources {
 		byURN[r.URN] = r
@@ -61,7 +61,11 @@ func unlock(result *Result, urns []string) []Refusal {
 			return "", false
 		}
 		i := slices.IndexFunc(things, func(t Refusal) bool { return t.URN == found[1] })
-		return fmt.Sprintf("%s %s: %s; up needs an acknowledgement", report.ShortType(things[i].Type), things[i].Name, things[i].Why), true
+		what := "; up needs an acknowledgement"
+		if acknowledged[found[1]] != "" {
+			what = "; acknowledged, so up lifts its protection for that"
+		}
+		return report.ShortType(things[i].Type) + " " + things[i].Name + ": " + things[i].Why + what, true
 	})
 	result.record.Finish(nil)
 	result.Warnings = result.record.Warnings()

@@ -115,7 +115,7 @@ func (d *Deployer) preview(
 		if len(urns) == 0 || ctx.Err() != nil || result.record.Refused() {
 			return result, nil, nil, err
 		}
-		protected = unlock(result, urns)
+		protected = unlock(result, urns, o.Acknowledge)
 	}
 	refused, found := judge(d.Config(), result.Resources, o.Acknowledge)
 	for _, thing := range protected {

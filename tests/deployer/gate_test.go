@@ -204,8 +204,10 @@ func TestTheGateKnowsProtection(t *testing.T) {
 
 	kind = "pd-balanced"
 	reason := map[string]string{refuse("because type changes; it is protected"): "nothing is on it"}
-	_, err = d.Preview(t.Context(), stacks.PreviewOptions{Acknowledge: reason})
+	preview, err := d.Preview(t.Context(), stacks.PreviewOptions{Acknowledge: reason})
 	require.NoError(t, err)
+	require.Len(t, preview.Warnings, 1)
+	require.Contains(t, preview.Warnings[0].Message, "acknowledged, so up lifts its protection")
 	require.Equal(t, 1, protected(), "a preview lifts nothing")
 	_, err = d.Up(t.Context(), stacks.UpOptions{Acknowledge: reason, Confirm: func(preview *stacks.Result) bool {
 		require.Equal(t, 1, preview.Changes["replace"])
