@@ -29,6 +29,12 @@ func PolicyPack(t testing.TB) string {
 	return find(t, "DEEPGRAM_POLICY_PACK", "deepgram-policy", "make build")
 }
 
+// Ops is the path of deepgram-ops: $DEEPGRAM_OPS, else bin/deepgram-ops.
+func Ops(t testing.TB) string {
+	t.Helper()
+	return find(t, "DEEPGRAM_OPS", "deepgram-ops", "make build")
+}
+
 func find(t testing.TB, variable, name, remedy string) string {
 	t.Helper()
 	for _, path := range []string{os.Getenv(variable), filepath.Join(Root(), "bin", name)} {

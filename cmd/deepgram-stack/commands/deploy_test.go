@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/require"
@@ -18,6 +20,7 @@ import (
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 	"github.com/deepgram-gke/deepgram-gke/internal/enginetest"
 	"github.com/deepgram-gke/deepgram-gke/internal/rehearsal"
+	"github.com/deepgram-gke/deepgram-gke/internal/smoke/smoketest"
 	"github.com/deepgram-gke/deepgram-gke/internal/standin"
 	"github.com/deepgram-gke/deepgram-gke/stacks"
 )
@@ -245,4 +248,54 @@ func TestSmokeTestGetsWhatWasDeployed(t *testing.T) {
 	require.Equal(t, "smoke-test --wait 15m --port-forward https://dg.example.com deepgram the-cluster\n", string(text))
 	err = smokeTest(t.Context(), program, []string{"--fail"}, outputs, &progress)
 	require.ErrorContains(t, err, "smoke test: ")
+}
+
+// TestSmokeTestWithTheRealProgram asks an API that works, and one that hears
+// nothing.
+func TestSmokeTestWithTheRealProgram(t *testing.T) {
+	t.Parallel()
+	program := enginetest.Ops(t)
+	for name, row := range map[string]struct {
+		api  *smoketest.API
+		fail string
+	}{
+		"works": {api: &smoketest.API{}},
+		"deaf":  {api: &smoketest.API{Deaf: true}, fail: "smoke test: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(row.api)
+			defer server.Close()
+			outputs := stacks.Outputs{"apiUrl": server.URL, "namespace": "deepgram"}
+			var progress bytes.Buffer
+			err := smokeTest(t.Context(), program, []string{"--wait", "0s"}, outputs, &progress)
+			if row.fail == "" {
+				require.NoError(t, err, "%s", &progress)
+				return
+			}
+			require.ErrorContains(t, err, row.fail)
+			require.NotEmpty(t, progress.String())
+		})
+	}
+}
+
+// TestAnInterruptedSmokeTestCleansUp: the program hears of it and has its time.
+func TestAnInterruptedSmokeTestCleansUp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program, clean := filepath.Join(dir, "deepgram-ops"), filepath.Join(dir, "clean")
+	script := "#!/bin/sh\ntrap 'sleep 0.2; touch " + clean + "; exit 130' INT\ntouch " + clean + ".begun\nwhile :; do sleep 0.05; done\n"
+	require.NoError(t, os.WriteFile(program, []byte(script), 0o700))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for {
+			if _, err := os.Stat(clean + ".begun"); err == nil {
+				cancel()
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	require.Error(t, smokeTest(ctx, program, nil, stacks.Outputs{}, &bytes.Buffer{}))
+	require.FileExists(t, clean)
 }

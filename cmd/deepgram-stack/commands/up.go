@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -156,6 +157,9 @@ func smokeTest(ctx context.Context, program string, flags []string, outputs stac
 		cmd.Env = append(cmd.Env, "KUBECONFIG="+kubeconfig)
 	}
 	cmd.Stdout, cmd.Stderr = progress, progress
+	// Interrupted, it has a Job or a port-forward to put away.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("smoke test: %w; what was deployed stays, look at it before you send traffic to it", err)
 	}
