@@ -111,7 +111,7 @@ func teardown(state *apitype.DeploymentV3) *Teardown {
 		}
 		thing := Refusal{URN: string(r.URN), Type: string(r.Type), Name: r.URN.Name()}
 		with := func(why string) Refusal { t := thing; t.Why = why; return t }
-		locked := string(r.Type) == clusterType && r.Outputs["deletionProtection"] == true
+		locked := deletionProtected(&r)
 		switch {
 		case r.RetainOnDelete:
 			down.Retained = append(down.Retained, with(fmt.Sprintf("%s %s (%s)", r.Type, thing.Name, r.ID)))
@@ -144,9 +144,18 @@ func notAcknowledged(down *Teardown, acknowledged map[string]string) (refused []
 	return refused
 }
 
+// deletionProtected tells whether a cluster has deletionProtection. The provider
+// keeps that in the state alone, the cloud does not know it.
+func deletionProtected(r *apitype.ResourceV3) bool {
+	return string(r.Type) == clusterType && r.Outputs["deletionProtection"] == true
+}
+
+func protectDeletion(r *apitype.ResourceV3, protected bool) {
+	r.Inputs["deletionProtection"], r.Outputs["deletionProtection"] = protected, protected
+}
+
 // unprotect lifts the protection of what was acknowledged, in the state. For a
-// cluster that includes deletionProtection: the provider keeps that in the state
-// alone, the cloud does not know it.
+// cluster that includes deletionProtection.
 func (d *Deployer) unprotect(ctx context.Context, acknowledged map[string]string) error {
 	err := d.changeState(ctx, func(state *apitype.DeploymentV3) (changed bool) {
 		for i := range state.Resources {
@@ -156,8 +165,8 @@ func (d *Deployer) unprotect(ctx context.Context, acknowledged map[string]string
 			}
 			changed = changed || r.Protect
 			r.Protect = false
-			if string(r.Type) == clusterType && r.Outputs["deletionProtection"] == true {
-				r.Inputs["deletionProtection"], r.Outputs["deletionProtection"] = false, false
+			if deletionProtected(r) {
+				protectDeletion(r, false)
 				changed = true
 			}
 		}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/engine"
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
@@ -44,7 +44,8 @@ func unlock(result *Result, urns []string, acknowledged map[string]string) []Ref
 	for _, urn := range urns {
 		r, known := byURN[urn]
 		if !known || r.Op == "same" {
-			r.URN, r.Type, r.Name, r.Op = urn, typeOf(urn), urn[strings.LastIndex(urn, "::")+2:], "replace"
+			u := resource.URN(urn)
+			r.URN, r.Type, r.Name, r.Op = urn, string(u.Type()), u.Name(), "replace"
 		}
 		text := why(r) + "; it is protected"
 		if r.Retain {
@@ -70,16 +71,6 @@ func unlock(result *Result, urns []string, acknowledged map[string]string) []Ref
 	result.record.Finish(nil)
 	result.Warnings = result.record.Warnings()
 	return things
-}
-
-// typeOf is the type in a URN, without those of its parents.
-func typeOf(urn string) string {
-	parts := strings.Split(urn, "::")
-	if len(parts) < 3 {
-		return ""
-	}
-	kinds := strings.Split(parts[2], "$")
-	return kinds[len(kinds)-1]
 }
 
 // lift takes the protection off the things that were acknowledged, for one update.
@@ -129,8 +120,8 @@ func protectAgain(state, before *apitype.DeploymentV3, urns map[string]string) (
 		if old.Protect != r.Protect {
 			r.Protect, changed = old.Protect, true
 		}
-		if string(r.Type) == clusterType && old.Outputs["deletionProtection"] == true && r.Outputs["deletionProtection"] == false {
-			r.Inputs["deletionProtection"], r.Outputs["deletionProtection"] = true, true
+		if deletionProtected(&old) && !deletionProtected(r) {
+			protectDeletion(r, true)
 			changed = true
 		}
 	}

@@ -74,7 +74,10 @@ func (d *Deployer) Preview(ctx context.Context, o PreviewOptions) (*Result, erro
 				Severity: "warning", URN: r.URN, Message: r.Why + "; up refuses that without an acknowledgement",
 			})
 		}
-		if err == nil && len(protected) > 0 {
+		ofProtected := slices.ContainsFunc(refused, func(r Refusal) bool {
+			return slices.ContainsFunc(protected, func(p Refusal) bool { return p.URN == r.URN })
+		})
+		if err == nil && ofProtected {
 			err = &GateError{Operation: "up", Refused: refused}
 			result.record.Finish(err)
 		}

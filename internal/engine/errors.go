@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"github.com/deepgram-gke/deepgram-gke/internal/report"
 )
@@ -189,12 +190,11 @@ func conflict(stack string, redact func(string) string, cause error) error {
 }
 
 func shortURN(urn string) string {
-	parts := strings.Split(urn, "::")
-	if len(parts) < 4 {
+	u, err := resource.ParseURN(urn)
+	if err != nil {
 		return ""
 	}
-	types := strings.Split(parts[2], "$")
-	return report.ShortType(types[len(types)-1]) + " " + parts[len(parts)-1]
+	return report.ShortType(string(u.Type())) + " " + u.Name()
 }
 
 func tail(text string, lines int) string {

@@ -71,7 +71,7 @@ func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
 			return err
 		}
 	}
-	if o.Offset < 0 || o.Offset > h.Size {
+	if o.Offset < 0 || o.Size > 0 && o.Offset > o.Size {
 		return fmt.Errorf("offset %d: must be 0 to %d", o.Offset, h.Size)
 	}
 	out := bufio.NewWriterSize(w, chunkSize)
@@ -83,6 +83,10 @@ func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
 			return err
 		}
 		body, finish = z, func() error { return errors.Join(z.Close(), out.Flush()) }
+	}
+	if o.Offset > h.Size {
+		// Who reads this has more than there is: the head says so.
+		return errors.Join(json.NewEncoder(body).Encode(h), finish())
 	}
 	digest := sha256.New()
 	buf := make([]byte, chunkSize)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -79,6 +80,14 @@ func TestServeAnswersOnlyItsOwner(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, body, journalText)
 
+	code, body = get(t, address, directPath, "right", with("offset", "1000"))
+	require.Equal(t, http.StatusOK, code)
+	require.JSONEq(t, fmt.Sprintf(`{"size": %d, "offset": 1000}`, len(journalText)), body, "beyond its end: how long it is, and no more")
+	beyond := with("offset", "1000")
+	beyond["size"] = "40"
+	code, _ = get(t, address, directPath, "right", beyond)
+	require.Equal(t, http.StatusUnprocessableEntity, code, "beyond the end of the snapshot that is being continued")
+
 	for name, c := range map[string]struct {
 		path, token string
 		query       map[string]string
@@ -91,7 +100,7 @@ func TestServeAnswersOnlyItsOwner(t *testing.T) {
 		"another path":       {"/else", "right", whole, http.StatusBadRequest},
 		"no number":          {directPath, "right", with("offset", "x"), http.StatusBadRequest},
 		"no such journal":    {directPath, "right", with("file", file+"-2"), http.StatusUnprocessableEntity},
-		"beyond its end":     {directPath, "right", with("offset", "1000"), http.StatusUnprocessableEntity},
+		"before its start":   {directPath, "right", with("offset", "-1"), http.StatusUnprocessableEntity},
 	} {
 		code, body := get(t, address, c.path, c.token, c.query)
 		require.Equal(t, c.code, code, name)

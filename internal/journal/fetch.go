@@ -49,6 +49,9 @@ func (f fatal) Unwrap() error { return f.error }
 // ErrBeginning says that a journal does not begin as an older copy of it does.
 var ErrBeginning = errors.New("does not begin as the older copy does")
 
+// errAnother says that the source has other bytes than were taken for its own.
+var errAnother = errors.New("it is not the same journal")
+
 // Fetched is what a transfer brought.
 type Fetched struct {
 	Report
@@ -81,7 +84,7 @@ func Fetch(ctx context.Context, open Open, w io.Writer, o FetchOptions) (Fetched
 			return Fetched{}, ctx.Err()
 		}
 		if f := (fatal{}); errors.As(err, &f) {
-			if o.Beginning != "" && !errors.Is(err, errDestination) {
+			if o.Beginning != "" && errors.Is(err, errAnother) {
 				return Fetched{}, fmt.Errorf("%w %s: %w", ErrBeginning, o.Beginning, f.error)
 			}
 			return Fetched{}, f.error
@@ -192,6 +195,8 @@ func (t *transfer) read(r io.Reader, alive func()) error {
 		return err
 	}
 	switch {
+	case h.Size < t.sink.r.Size:
+		return fatal{fmt.Errorf("%w: source has %d bytes, and %d are here", errAnother, h.Size, t.sink.r.Size)}
 	case h.Offset != t.sink.r.Size:
 		return fatal{fmt.Errorf("source began at byte %d instead of %d", h.Offset, t.sink.r.Size)}
 	case t.started && h.Size != t.size:
@@ -211,7 +216,7 @@ func (t *transfer) read(r io.Reader, alive func()) error {
 		return err
 	}
 	if got := t.sink.report().SHA256; got != f.SHA256 {
-		return fatal{fmt.Errorf("digest of what arrived is %s, of the source %s: the journal was changed while it was copied, or the transfer is broken; nothing is kept", got, f.SHA256)}
+		return fatal{fmt.Errorf("%w: digest of what arrived is %s, of the source %s: the journal was changed while it was copied, or the transfer is broken; nothing is kept", errAnother, got, f.SHA256)}
 	}
 	return nil
 }
@@ -244,20 +249,13 @@ type keeper struct{ t *transfer }
 
 func (k keeper) Write(p []byte) (int, error) {
 	if n, err := k.t.to.Write(p); err != nil {
-		return n, fatal{destinationError{err}}
+		return n, fatal{err}
 	}
 	if k.t.o.Progress != nil {
 		k.t.o.Progress(int64(len(p)))
 	}
 	return len(p), nil
 }
-
-// errDestination is in every error of the place where the copy is written.
-var errDestination = errors.New("destination")
-
-type destinationError struct{ error }
-
-func (e destinationError) Unwrap() []error { return []error{e.error, errDestination} }
 
 // alert tells of every byte that comes.
 type alert struct {

@@ -332,6 +332,9 @@ func TestFetchFromTheOlderCopy(t *testing.T) {
 			_, err = Fetch(t.Context(), fromFile(path, never), full{}, FetchOptions{Beginning: before})
 			require.ErrorContains(t, err, "no space left")
 			require.NotErrorIs(t, err, ErrBeginning, "a full disk is not the journal's fault")
+			_, err = Fetch(t.Context(), fromFile(path+".gone", never), io.Discard, FetchOptions{Beginning: before})
+			require.ErrorContains(t, err, "no such file")
+			require.NotErrorIs(t, err, ErrBeginning, "nor is that it cannot be read")
 		})
 	}
 }
