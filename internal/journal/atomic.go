@@ -25,8 +25,9 @@ var ErrExists = errors.New("exists already and is never overwritten")
 // takes the place of another.
 type newFile struct {
 	*os.File
-	path string
-	done bool
+	path     string
+	done     bool
+	straight straight
 
 	// size is how much was written, onDisk how much of it was sent to the disk.
 	size, onDisk int64
@@ -55,7 +56,7 @@ func createNew(path string) (*newFile, error) {
 	// The lock tells others that somebody is at work; it ends with the process.
 	// Where the file system has no locks, a part is never taken for abandoned.
 	_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	return &newFile{File: f, path: path}, nil
+	return &newFile{File: f, path: path, straight: newStraight(f)}, nil
 }
 
 // removeParts removes what killed writers left in dir.
@@ -83,8 +84,11 @@ func removeParts(dir string) {
 // memory is given back: a copy of many gigabytes needs neither the machine's cache
 // nor a long wait at its end.
 func (f *newFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
+	n, there, err := f.straight.write(f.File, p, f.size)
 	f.size += int64(n)
+	if there && f.syncing == nil {
+		f.onDisk = f.size
+	}
 	if err != nil || f.size-f.onDisk < writeBehind {
 		return n, err
 	}

@@ -128,7 +128,8 @@ func (c *Cluster) poll(ctx context.Context, limit time.Duration, done func(conte
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var last error
-	for wait := c.Timing.Poll / 8; ; wait = min(wait*5/4, c.Timing.Poll) {
+	began := time.Now()
+	for {
 		ok, err := done(ctx)
 		var f fatal
 		switch {
@@ -138,6 +139,10 @@ func (c *Cluster) poll(ctx context.Context, limit time.Duration, done func(conte
 			return nil
 		case err != nil && ctx.Err() == nil:
 			last = err // an API server that restarts is asked again
+		}
+		wait := c.Timing.Poll
+		if time.Since(began) < 8*c.Timing.Poll {
+			wait /= 10
 		}
 		select {
 		case <-ctx.Done():

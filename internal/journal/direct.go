@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -67,6 +69,8 @@ type ServeOptions struct {
 	// TokenSHA256 is the digest of the token that requests must carry, in hex.
 	// Required.
 	TokenSHA256 string
+	// Ahead are journals that are read before they are asked for.
+	Ahead []string
 }
 
 // Serve answers requests for journals until ctx ends. It runs in the helper pod.
@@ -78,15 +82,15 @@ func Serve(ctx context.Context, l net.Listener, o ServeOptions) error {
 		return fmt.Errorf("serving journals: %w", err)
 	}
 	server := &http.Server{
-		Handler: serveCat(o), ReadHeaderTimeout: 10 * time.Second,
+		Handler: serveCat(o, readAhead(ctx, o.Ahead)), ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13},
-		Protocols: new(http.Protocols),
+		Protocols: new(http.Protocols), ConnContext: withBulk,
 	}
 	// The API server would take HTTP/2, which cuts a stream into small frames.
 	server.Protocols.SetHTTP1(true)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.ServeTLS(bulkListener{l}, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving journals: %w", err)
 	}
 	return nil
@@ -111,7 +115,7 @@ func madeUp() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-func serveCat(o ServeOptions) http.Handler {
+func serveCat(o ServeOptions, early *ahead) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		digest := tokenDigest(r.Header.Get(tokenHeader))
 		if o.TokenSHA256 == "" || subtle.ConstantTimeCompare([]byte(digest), []byte(o.TokenSHA256)) != 1 {
@@ -122,14 +126,27 @@ func serveCat(o ServeOptions) http.Handler {
 		offset, err1 := strconv.ParseInt(q.Get("offset"), 10, 64)
 		size, err2 := strconv.ParseInt(q.Get("size"), 10, 64)
 		compress, err3 := strconv.ParseBool(q.Get("compress"))
+		lanes, err4 := strconv.Atoi(cmp.Or(q.Get("lanes"), "1"))
+		lane, err5 := strconv.Atoi(cmp.Or(q.Get("lane"), "0"))
 		file := path.Clean(q.Get("file"))
-		if err := errors.Join(err1, err2, err3); err != nil || r.URL.Path != directPath ||
+		if err := errors.Join(err1, err2, err3, err4, err5); err != nil || r.URL.Path != directPath ||
 			!strings.HasPrefix(file, path.Clean(o.Root)+"/") {
 			http.Error(w, "the request is not understood", http.StatusBadRequest)
 			return
 		}
-		out := &counted{w: w}
-		err := Cat(r.Context(), out, CatOptions{Path: file, Offset: offset, Size: size, Compress: compress})
+		_ = inBulk(r, true) // nothing is sent yet
+		defer func() { _ = inBulk(r, false) }()
+		out := &counted{w: w, r: r}
+		err := Cat(r.Context(), out, CatOptions{
+			Path: file, Offset: offset, Size: size, Compress: compress, Lanes: lanes, Lane: lane,
+			Hashed: early.take(file),
+			// The API server passes on larger pieces of what it knows the length of.
+			Length: func(bytes int64) {
+				if out.n == 0 {
+					w.Header().Set("Content-Length", strconv.FormatInt(bytes, 10))
+				}
+			},
+		})
 		switch {
 		case err != nil && out.n == 0:
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -143,6 +160,7 @@ func serveCat(o ServeOptions) http.Handler {
 // counted counts what was written.
 type counted struct {
 	w http.ResponseWriter
+	r *http.Request
 	n int64
 }
 
@@ -153,7 +171,9 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 // Flush sends what was written.
-func (c *counted) Flush() error { return http.NewResponseController(c.w).Flush() }
+func (c *counted) Flush() error {
+	return errors.Join(http.NewResponseController(c.w).Flush(), inBulk(c.r, true))
+}
 
 // notDirectError says that the short way is not there.
 type notDirectError struct{ error }
@@ -170,14 +190,21 @@ func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]strin
 	defer cancel(nil)
 	late := time.AfterFunc(directPatience, func() { cancel(errSilent) })
 	defer late.Stop()
-	body, err := h.c.Direct.Get(opened, h.c.Namespace, h.name, directPath, h.token, query)
+	get := func(lane int, query map[string]string) (io.ReadCloser, error) {
+		query = maps.Clone(query)
+		if !h.narrow.Load() {
+			query["lanes"], query["lane"] = strconv.Itoa(laneCount), strconv.Itoa(lane)
+		}
+		return h.c.Direct.Get(opened, h.c.Namespace, h.name, directPath, h.token, query)
+	}
+	body, err := get(0, query)
 	for tries := 0; apierrors.IsServiceUnavailable(err) && tries < 5 && opened.Err() == nil; tries++ {
 		// The helper runs, and listens a moment later.
 		select {
 		case <-opened.Done():
 		case <-time.After(300 * time.Millisecond):
 		}
-		body, err = h.c.Direct.Get(opened, h.c.Namespace, h.name, directPath, h.token, query)
+		body, err = get(0, query)
 	}
 	if !late.Stop() && err == nil {
 		_ = body.Close()
@@ -195,31 +222,18 @@ func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]strin
 	default:
 		return err // the API server was not reached, or the helper has gone
 	}
-	defer body.Close()
-	return handOver(w, body)
-}
-
-// handOver copies in large pieces: TLS brings 16 KiB at a time, and each hand-over
-// to the goroutine that reads the stream costs more than that is worth. What comes
-// slowly is not kept back.
-func handOver(w io.Writer, r io.Reader) error {
-	buf := make([]byte, 256<<10)
-	last := time.Now()
-	for n := 0; ; {
-		more, err := r.Read(buf[n:])
-		if n += more; n == len(buf) || err != nil || time.Since(last) > time.Second {
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				return werr
-			}
-			n, last = 0, time.Now()
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+	stream := newMerged(body, func(lane int, size int64) (io.ReadCloser, error) {
+		same := maps.Clone(query)
+		same["size"] = strconv.FormatInt(size, 10)
+		more, err := get(lane, same)
 		if err != nil {
-			return err
+			h.narrow.Store(true) // the next try does without
 		}
-	}
+		return more, err
+	})
+	defer func() { _ = stream.Close() }() // it was read, or has failed
+	_, err = io.Copy(w, stream)
+	return err
 }
 
 var errSilent = errors.New("no answer from its port")

@@ -141,25 +141,25 @@ func (t *transfer) try(ctx context.Context) error {
 	defer cancel(nil)
 	watch := time.AfterFunc(t.o.Stall, func() { cancel(fmt.Errorf("no byte for %s", t.o.Stall)) })
 	defer watch.Stop()
-	pr, pw := io.Pipe()
+	stream := newHandover()
 	opened := make(chan error, 1)
 	go func() {
-		err := t.open(ctx, t.sink.r.Size, t.size, t.o.Compress, pw)
+		err := t.open(ctx, t.sink.r.Size, t.size, t.o.Compress, stream)
 		opened <- err
-		if err == nil {
-			err = io.EOF
-		}
-		pw.CloseWithError(err)
+		stream.CloseWithError(err)
 	}()
-	err := t.read(pr, func() { watch.Reset(t.o.Stall) })
+	err := t.read(stream, func() { watch.Reset(t.o.Stall) })
 	if err == nil {
 		// Let the stream end by itself: the last bytes are there, only the
 		// farewells are missing. Who does not say them is not waited for.
-		end := time.AfterFunc(2*time.Second, func() { pr.CloseWithError(errDone) })
-		_, _ = io.Copy(io.Discard, pr)
+		end := time.AfterFunc(2*time.Second, func() {
+			stream.Stop(errDone)
+			cancel(errDone)
+		})
+		_, _ = io.Copy(io.Discard, stream)
 		end.Stop()
 	}
-	pr.CloseWithError(errDone)
+	stream.Stop(errDone)
 	cancel(nil)
 	openErr := <-opened
 	if err == nil {

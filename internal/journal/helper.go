@@ -57,9 +57,10 @@ type helper struct {
 	c    *Cluster
 	name string
 	uid  types.UID
-	// token opens the helper's port; closed tells that the port cannot be reached.
-	token  string
-	closed atomic.Bool
+	// token opens the helper's port; closed tells that the port cannot be reached,
+	// narrow that it takes one request at a time.
+	token          string
+	closed, narrow atomic.Bool
 }
 
 // mount says what a helper mounts.
@@ -69,6 +70,8 @@ type mount struct {
 	beside string
 	// write mounts the volume for writing.
 	write bool
+	// ahead are journals on the volume that are going to be asked for.
+	ahead []string
 	// like gives user, tolerations, node selector and pull secrets.
 	like *corev1.PodSpec
 }
@@ -132,6 +135,7 @@ func (c *Cluster) helperPod(m mount, token string) *corev1.Pod {
 		Name: helperContainer, Image: spec.Image, ImagePullPolicy: spec.PullPolicy,
 		Command: []string{spec.Program},
 		Args:    []string{"journal", "inside", "hold", "--for", c.Timing.Deadline.String(), "--root", helperMount, "--token-sha256", token},
+		Env:     aheadEnv(m.ahead),
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Privileged: &no,
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

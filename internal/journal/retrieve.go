@@ -48,6 +48,7 @@ func (c *Cluster) Retrieve(ctx context.Context, o RetrieveOptions) (Retrieval, e
 	if err := os.MkdirAll(o.To, 0o750); err != nil {
 		return result, fmt.Errorf("folder: %w", err)
 	}
+	o.Copy = true
 	down, err := c.WithSources(ctx, o.SourceOptions, func(ctx context.Context, _ *Layout, sources []*Source) error {
 		var errs []error
 		for _, s := range sources {
@@ -159,6 +160,7 @@ func (c *Cluster) BackUp(
 	files := map[string]string{}
 	var order []*Source
 	// Only the copying needs billing to be down; the upload does not.
+	so.Copy = true
 	down, err := c.WithSources(ctx, so, func(ctx context.Context, l *Layout, sources []*Source) error {
 		var errs []error
 		for _, s := range sources {

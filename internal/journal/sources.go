@@ -26,6 +26,9 @@ type SourceOptions struct {
 	ScaleDown bool
 	// Pods names the replicas; empty means all.
 	Pods []string
+	// Copy says that the journals are going to be copied, so that the helpers begin
+	// to read them at once.
+	Copy bool
 }
 
 // Source is one replica's journal, mounted in a helper pod.
@@ -171,7 +174,7 @@ func (c *Cluster) WithSources(
 			return 0, err
 		}
 	}
-	seats, sources := c.seats(l, places, o.ScaleDown)
+	seats, sources := c.seats(l, places, o)
 	stop := c.keepBeating(ctx, seats, o.ScaleDown)
 	defer stop()
 	return 0, do(ctx, l, sources)
@@ -215,7 +218,7 @@ func readable(l *Layout, places []Place, scaleDown bool) error {
 
 // seats gives every claim one helper: on a claim that many nodes can mount it
 // may run anywhere, else where billing runs.
-func (c *Cluster) seats(l *Layout, places []Place, scaleDown bool) ([]*seat, []*Source) {
+func (c *Cluster) seats(l *Layout, places []Place, o SourceOptions) ([]*seat, []*Source) {
 	var seats []*seat
 	var sources []*Source
 	byClaim := map[string]*seat{}
@@ -226,8 +229,11 @@ func (c *Cluster) seats(l *Layout, places []Place, scaleDown bool) ([]*seat, []*
 			byClaim[p.Claim] = s
 			seats = append(seats, s)
 		}
-		if !p.Shared && !scaleDown && p.Node != "" {
+		if !p.Shared && !o.ScaleDown && p.Node != "" {
 			s.m.beside = p.Pod
+		}
+		if o.Copy {
+			s.m.ahead = append(s.m.ahead, path.Join(helperMount, p.Path))
 		}
 		sources = append(sources, &Source{Place: p, seat: s})
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -350,40 +349,3 @@ func (t *tally) Write(p []byte) (int, error) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, unix.ENOSPC }
-
-// TestHandOver: large pieces on a quick line, everything at once on a slow one.
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	want := content(1, 30000)
-	var got pieces
-	require.NoError(t, handOver(&got, iotest.HalfReader(iotest.DataErrReader(bytes.NewReader(want)))))
-	assert.True(t, bytes.Equal(want, bytes.Join(got, nil)))
-	assert.LessOrEqual(t, len(got), len(want)/(256<<10)+1)
-
-	cut := io.MultiReader(bytes.NewReader(want[:1000]), iotest.ErrReader(&lostError{}))
-	got = nil
-	require.ErrorIs(t, handOver(&got, cut), &lostError{})
-	assert.Equal(t, pieces{want[:1000]}, got, "what came before a cut is kept")
-
-	r, w := io.Pipe()
-	defer func() { _ = w.Close() }()
-	arrived := make(chan []byte)
-	go func() { _ = handOver(writerFunc(func(p []byte) { arrived <- bytes.Clone(p) }), r) }()
-	time.Sleep(1100 * time.Millisecond)
-	_, _ = w.Write([]byte("\n"))
-	assert.Equal(t, []byte("\n"), <-arrived, "a sign of life passes")
-}
-
-type pieces [][]byte
-
-func (p *pieces) Write(b []byte) (int, error) {
-	*p = append(*p, bytes.Clone(b))
-	return len(b), nil
-}
-
-type writerFunc func([]byte)
-
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(p)
-	return len(p), nil
-}

@@ -228,6 +228,7 @@ func newJournalInsideCmd(s Streams) *cobra.Command {
 		Use: "hold", Short: "Keep the pod alive, and serve journals", Args: noArgs,
 		Example: "  deepgram-ops journal inside hold --for 1h",
 		RunE: func(c *cobra.Command, _ []string) error {
+			serve.Ahead = journal.AheadFromEnv()
 			journal.Hold(c.Context(), limit, serve, func(err error) { _, _ = fmt.Fprintln(s.Err, "warning:", err) })
 			return nil
 		},
