@@ -9,8 +9,9 @@
 // line, an older copy is a byte prefix of a newer one, and the digest that the
 // source computed is the digest of what arrived.
 //
-// In here: the format (scan.go), the transfer (snapshot.go, cat.go, fetch.go),
-// files (atomic.go), targets (target*.go), the book of backups and deliveries
+// In here: the format (scan.go), the transfer (snapshot.go, cat.go, fetch.go,
+// handover.go) and its quick way through the API server (direct.go, lanes.go,
+// bulk.go, ahead.go), files (atomic.go, disk_*.go), targets (target*.go), the book of backups and deliveries
 // (book.go, backup.go, deliver.go, prune.go), the cluster (layout.go,
 // helper.go, scale.go, sources.go) and what the commands do with them
 // (retrieve.go, restore.go, check.go).
