@@ -1,14 +1,16 @@
 package journal
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
-// bulkSize is how much a connection gathers before it sends it.
+// bulkSize is how much a connection gathers before it sends it, and reads at once.
 const bulkSize = 256 << 10
 
 // bulkListener accepts connections that can gather. TLS sends 16 KiB at a time, and
@@ -85,3 +87,28 @@ func inBulk(r *http.Request, gather bool) error {
 	}
 	return c.bulk(gather)
 }
+
+// bulkDial makes connections that are read in large pieces, where TLS would ask for
+// 16 KiB at a time. A nil dial is client-go's own.
+func bulkDial(
+	dial func(ctx context.Context, network, address string) (net.Conn, error),
+) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &bulkReader{Conn: c, in: bufio.NewReaderSize(c, bulkSize)}, nil
+	}
+}
+
+// bulkReader is a connection that reads ahead what is there.
+type bulkReader struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c *bulkReader) Read(p []byte) (int, error) { return c.in.Read(p) }

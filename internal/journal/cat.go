@@ -110,7 +110,7 @@ func Cat(ctx context.Context, w io.Writer, o CatOptions) error {
 	if o.Hashed.Size > 0 && o.Hashed.Size <= h.Size {
 		r.digest, r.hashed = o.Hashed.digest, o.Hashed.Size
 	}
-	out := bufio.NewWriterSize(w, chunkSize)
+	out := bufio.NewWriterSize(w, 64<<10)
 	var body io.Writer = out
 	finish := out.Flush
 	if o.Compress {

@@ -53,8 +53,8 @@ type Timing struct {
 	// Cleanup bounds putting things right after an interruption; 0 means 2
 	// minutes.
 	Cleanup time.Duration
-	// Poll is how often the cluster is looked at, after a first second in which it
-	// is looked at more often; 0 means 500 ms.
+	// Poll is how often the cluster is looked at, after a while (eight times as
+	// long) in which it is looked at ten times as often; 0 means 500 ms.
 	Poll time.Duration
 }
 
@@ -172,6 +172,7 @@ func NewCluster(cfg *rest.Config, namespace string) (*Cluster, error) {
 	// HTTP/2 cuts a stream into small frames; HTTP/1.1 brings a journal faster.
 	plain := rest.CopyConfig(cfg)
 	plain.NextProtos = []string{"http/1.1"}
+	plain.Dial = bulkDial(cfg.Dial)
 	direct, err := kubernetes.NewForConfig(plain)
 	if err != nil {
 		return nil, fmt.Errorf("reaching the cluster: %w", err)

@@ -198,11 +198,11 @@ func (h *helper) direct(ctx context.Context, w io.Writer, query map[string]strin
 		return h.c.Direct.Get(opened, h.c.Namespace, h.name, directPath, h.token, query)
 	}
 	body, err := get(0, query)
-	for tries := 0; apierrors.IsServiceUnavailable(err) && tries < 5 && opened.Err() == nil; tries++ {
+	for tries := 0; apierrors.IsServiceUnavailable(err) && tries < 15 && opened.Err() == nil; tries++ {
 		// The helper runs, and listens a moment later.
 		select {
 		case <-opened.Done():
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 		body, err = get(0, query)
 	}
