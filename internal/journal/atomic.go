@@ -25,9 +25,9 @@ var ErrExists = errors.New("exists already and is never overwritten")
 // takes the place of another.
 type newFile struct {
 	*os.File
-	path     string
-	done     bool
-	straight straight
+	path   string
+	done   bool
+	direct directIO
 
 	// size is how much was written, onDisk how much of it was sent to the disk.
 	size, onDisk int64
@@ -56,7 +56,7 @@ func createNew(path string) (*newFile, error) {
 	// The lock tells others that somebody is at work; it ends with the process.
 	// Where the file system has no locks, a part is never taken for abandoned.
 	_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	return &newFile{File: f, path: path, straight: newStraight(f)}, nil
+	return &newFile{File: f, path: path, direct: newDirectIO(f)}, nil
 }
 
 // removeParts removes what killed writers left in dir.
@@ -84,7 +84,7 @@ func removeParts(dir string) {
 // memory is given back: a copy of many gigabytes needs neither the machine's cache
 // nor a long wait at its end.
 func (f *newFile) Write(p []byte) (int, error) {
-	n, there, err := f.straight.write(f.File, p, f.size)
+	n, there, err := f.direct.write(f.File, p, f.size)
 	f.size += int64(n)
 	if there && f.syncing == nil {
 		f.onDisk = f.size

@@ -12,12 +12,12 @@ func rename(from, to string) error { return unix.RenamexNp(from, to, unix.RENAME
 // forget does nothing here: the kernel cannot be told.
 func forget(*os.File, int64) {}
 
-// straight would write around the page cache.
-type straight struct{}
+// directIO would write around the page cache.
+type directIO struct{}
 
-func newStraight(*os.File) straight { return straight{} }
+func newDirectIO(*os.File) directIO { return directIO{} }
 
-func (straight) write(f *os.File, p []byte, _ int64) (int, bool, error) {
+func (directIO) write(f *os.File, p []byte, _ int64) (int, bool, error) {
 	n, err := f.Write(p)
 	return n, false, err
 }

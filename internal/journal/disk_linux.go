@@ -24,23 +24,23 @@ func forget(f *os.File, size int64) {
 // the file. No disk has larger ones.
 const block = 4096
 
-// straight writes large pieces to the disk without a copy in the page cache, which
+// directIO writes large pieces to the disk without a copy in the page cache, which
 // for a file of gigabytes costs about as much as its digest.
-type straight struct {
+type directIO struct {
 	// on says that the file is open for it, and not that it cannot be.
 	on, not bool
 }
 
-// newStraight asks whether the file system is one of a disk's. On those of the
+// newDirectIO asks whether the file system is one of a disk's. On those of the
 // network each piece would be waited for.
-func newStraight(f *os.File) straight {
+func newDirectIO(f *os.File) directIO {
 	var s unix.Statfs_t
 	err := unix.Fstatfs(int(f.Fd()), &s)
-	return straight{not: err != nil || s.Type != unix.EXT4_SUPER_MAGIC && s.Type != unix.XFS_SUPER_MAGIC}
+	return directIO{not: err != nil || s.Type != unix.EXT4_SUPER_MAGIC && s.Type != unix.XFS_SUPER_MAGIC}
 }
 
 // write adds p to a file of size bytes. It says whether p is on the disk.
-func (s *straight) write(f *os.File, p []byte, size int64) (int, bool, error) {
+func (s *directIO) write(f *os.File, p []byte, size int64) (int, bool, error) {
 	fits := len(p) >= chunkSize && len(p)%block == 0 && size%block == 0 && reflect.ValueOf(p).Pointer()%block == 0
 	if want := fits && !s.not; want != s.on {
 		if err := s.set(f, want); err != nil && s.on {
@@ -60,7 +60,7 @@ func (s *straight) write(f *os.File, p []byte, size int64) (int, bool, error) {
 	return n + more, false, err
 }
 
-func (s *straight) set(f *os.File, on bool) error {
+func (s *directIO) set(f *os.File, on bool) error {
 	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 	if err == nil {
 		if flags &^= unix.O_DIRECT; on {

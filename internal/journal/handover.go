@@ -10,8 +10,8 @@ import (
 // another. It is a pipe with a short way: what is itself a reader (ReadFrom) is read
 // by the other side at once, so that gigabytes are not copied once more.
 type handover struct {
-	*io.PipeWriter
 	pipe *io.PipeReader
+	into *io.PipeWriter
 	// first is what is to be read before the pipe.
 	first  chan *lent
 	choose sync.Once
@@ -32,14 +32,14 @@ type lent struct {
 
 func newHandover() *handover {
 	h := &handover{first: make(chan *lent, 1), stopped: make(chan struct{})}
-	h.pipe, h.PipeWriter = io.Pipe()
+	h.pipe, h.into = io.Pipe()
 	return h
 }
 
 // Write is for who opens the stream.
 func (h *handover) Write(p []byte) (int, error) {
 	h.choose.Do(func() { h.first <- nil })
-	return h.PipeWriter.Write(p)
+	return h.into.Write(p)
 }
 
 // ReadFrom is for who opens the stream. It returns when the other side has read r to
@@ -51,7 +51,7 @@ func (h *handover) ReadFrom(r io.Reader) (int64, error) {
 		h.first <- mine
 	})
 	if mine == nil {
-		return io.Copy(h.PipeWriter, r) // something came before it
+		return io.Copy(h.into, r) // something came before it
 	}
 	select {
 	case err := <-mine.ended:
@@ -68,7 +68,7 @@ func (h *handover) ReadFrom(r io.Reader) (int64, error) {
 // it is nil, after all that was given.
 func (h *handover) CloseWithError(err error) {
 	h.choose.Do(func() { h.first <- nil })
-	_ = h.PipeWriter.CloseWithError(err) // never fails
+	_ = h.into.CloseWithError(err) // never fails
 }
 
 // Read is for who reads the stream.

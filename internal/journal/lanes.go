@@ -132,6 +132,9 @@ func (m *merged) split(line []byte) error {
 	if h.Lanes > laneCount {
 		return fmt.Errorf("source sends %d lanes, though it was asked for %d", h.Lanes, laneCount)
 	}
+	if h.Offset < 0 || h.Size < h.Offset {
+		return nil // likewise
+	}
 	for lane := 1; lane < h.Lanes; lane++ {
 		in, err := m.open(lane, h.Size)
 		if err != nil {

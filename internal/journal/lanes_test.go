@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -159,6 +160,11 @@ func TestLanesAreOptional(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, stream, string(got), name)
 		require.NoError(t, m.Close())
+	}
+	for _, impossible := range []string{`{"size":1,"offset":5,"lanes":2}` + "\n", `{"size":1,"offset":-5,"lanes":2}` + "\n"} {
+		got, err := io.ReadAll(newMerged(io.NopCloser(strings.NewReader(impossible)), nil))
+		require.NoError(t, err)
+		require.Equal(t, impossible, string(got), "who reads it says so")
 	}
 	m := newMerged(io.NopCloser(bytes.NewReader([]byte(`{"size":9,"offset":0,"lanes":99}`+"\n"))), nil)
 	_, err := io.ReadAll(m)
